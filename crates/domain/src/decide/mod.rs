@@ -1,0 +1,4 @@
+//! Decisions: pure functions from facts, intent and `now` to answers with reasons.
+
+pub mod judge;
+pub mod select;

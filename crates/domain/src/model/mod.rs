@@ -1,0 +1,15 @@
+//! Nouns: what a node is and has, what can be installed, what operators want, what is true.
+
+pub mod baseline;
+pub mod compliance;
+pub mod glob;
+pub mod id;
+pub mod inventory;
+pub mod package;
+pub mod patch;
+pub mod platform;
+pub mod problem;
+pub mod repository;
+pub mod scan_report;
+pub mod time;
+pub mod version;
