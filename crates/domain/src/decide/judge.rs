@@ -1,0 +1,469 @@
+//! From what a node has and what its baseline says to a state per package and one verdict, each
+//! with its reason. The node is never called compliant on lists that are absent, foreign or old.
+
+use crate::decide::select::{self, Approval, PatchFacts};
+use crate::model::baseline::{Baseline, ComplianceLevel, RejectedPatchesAction};
+use crate::model::compliance::{Counts, PatchState, Reason, ReasonCode, Verdict};
+use crate::model::inventory::{Inventory, Reboot};
+use crate::model::package::InstalledPackage;
+use crate::model::patch::{AvailableVersion, Classification, Offer, Severity};
+use crate::model::problem::{Problem, ProblemCode};
+use crate::model::repository::Repository;
+use crate::model::scan_report::{PatchRow, RepositoryReference};
+use crate::model::time::{DAY_MS, Timestamp};
+
+/// Lists older than this cannot prove that nothing is missing. Security repositories vouch for
+/// their own lists for about a week.
+pub const LIST_AGE_DAYS_MAX: u16 = 7;
+
+/// What was found of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why it is so.
+    pub reasons: Vec<Reason>,
+    /// Patches per state.
+    pub counts: Counts,
+    /// A row per package, by name and architecture.
+    pub patches: Vec<PatchRow>,
+    /// What may make the result less than it seems.
+    pub warnings: Vec<Problem>,
+}
+
+/// Judges an inventory at `now`. Lists older than `list_age_days` are stale.
+pub fn judge(inventory: &Inventory, baseline: Option<&Baseline>, list_age_days: u16, now: Timestamp) -> Judgement {
+    let freshness = check_lists(inventory, list_age_days, now);
+    let mut warnings = inventory.problems.clone();
+    warnings.extend(freshness.iter().map(|(problem, _)| problem.clone()));
+    warnings.extend(baseline.iter().flat_map(|baseline| select::find_idle_rules(baseline, &inventory.platform)));
+
+    let patches: Vec<PatchRow> = baseline.map_or_else(Vec::new, |baseline| judge_packages(inventory, baseline, now));
+    let counts = count(&patches);
+    let unknown = freshness.into_iter().filter_map(|(_, reason)| reason).collect();
+    let (verdict, reasons) = decide_verdict(inventory, baseline, &counts, unknown);
+    Judgement { verdict, reasons, counts, patches, warnings }
+}
+
+/// Counts rows by state. What is stored beside a judgement can always be recounted with it.
+pub fn count(patches: &[PatchRow]) -> Counts {
+    let mut counts = Counts::default();
+    for patch in patches {
+        counts.add(patch.state);
+        if patch.state.is_non_compliant() {
+            counts.security_non_compliant += u32::from(patch.classification == Classification::Security);
+            counts.critical_non_compliant += u32::from(patch.compliance_level == ComplianceLevel::Critical);
+        }
+    }
+    counts
+}
+
+/// What is wrong with the lists; those that forbid the verdict "compliant" with the reason.
+fn check_lists(inventory: &Inventory, list_age_days: u16, now: Timestamp) -> Vec<(Problem, Option<Reason>)> {
+    let mut found = Vec::new();
+    if inventory.repositories.is_empty() {
+        let problem = Problem::new(ProblemCode::ListsMissing, "package lists", "there are no package lists to compare with").with_hint("run `apt-get update` on the node");
+        return vec![(problem, Some(Reason::new(ReasonCode::NoLists, "there are no package lists, so nobody can say what is missing")))];
+    }
+    let is_vendor = |repository: &&Repository| {
+        let origin = repository.origin.as_deref().unwrap_or_default();
+        inventory.platform.operating_system.is_some_and(|system| system.is_vendor_origin(origin))
+    };
+    if !inventory.repositories.iter().any(|repository| is_vendor(&repository)) {
+        let text = format!("no repository of the vendor of {} is configured, so its updates cannot be seen", inventory.platform.name);
+        let problem = Problem::new(ProblemCode::NoOperatingSystemRepository, "package lists", &text).with_hint("add the vendor's repository to the node's sources");
+        found.push((problem, Some(Reason::new(ReasonCode::NoOperatingSystemRepository, text))));
+    }
+    let oldest_allowed = now.plus_millis(-i64::from(list_age_days) * DAY_MS);
+    if inventory.lists_refreshed_at.is_none_or(|at| at < oldest_allowed) {
+        let since = inventory.lists_refreshed_at.map_or_else(|| "at an unknown time".to_owned(), |at| format!("on {at}"));
+        let text = format!("the package lists were last refreshed {since}, more than {list_age_days} days ago");
+        let problem = Problem::new(ProblemCode::ListsStale, "package lists", &text).with_hint("run `apt-get update` on the node");
+        found.push((problem, Some(Reason::new(ReasonCode::ListsStale, text))));
+    }
+    for repository in inventory.repositories.iter().filter(|repository| repository.valid_until.is_some_and(|until| until < now)) {
+        let name = repository.short_name();
+        let until = repository.valid_until.unwrap_or(now);
+        let text = format!("the lists of {name} were valid until {until}");
+        let reason = is_vendor(&repository).then(|| Reason::new(ReasonCode::ListsStale, text.clone()));
+        let problem = Problem::new(ProblemCode::ListsStale, &name, text).with_hint("run `apt-get update` on the node");
+        if !found.iter().any(|(known, _)| *known == problem) {
+            found.push((problem, reason));
+        }
+    }
+    for repository in inventory.repositories.iter().filter(|repository| !repository.trusted) {
+        let name = repository.short_name();
+        let problem = Problem::new(ProblemCode::RepositoryUnsigned, &name, format!("the lists of {name} are not signed; nothing from it counts as security"))
+            .with_hint("sign the repository");
+        if !found.iter().any(|(known, _)| *known == problem) {
+            found.push((problem, None));
+        }
+    }
+    found
+}
+
+fn decide_verdict(inventory: &Inventory, baseline: Option<&Baseline>, counts: &Counts, unknown: Vec<Reason>) -> (Verdict, Vec<Reason>) {
+    let Some(baseline) = baseline else {
+        let text = format!("no baseline applies to {}", inventory.platform.name);
+        return (Verdict::Unknown, vec![Reason::new(ReasonCode::NoBaseline, text)]);
+    };
+    let mut wrong = Vec::new();
+    if counts.missing > 0 {
+        let security = counts.security_non_compliant;
+        wrong.push(Reason::new(ReasonCode::PatchesMissing, format!("{} missing that `{}` approves, {security} of them security", patches(counts.missing), baseline.name)));
+    }
+    if counts.failed > 0 {
+        wrong.push(Reason::new(ReasonCode::Broken, format!("{} only partly installed", patches(counts.failed))));
+    }
+    if counts.installed_rejected > 0 {
+        wrong.push(Reason::new(ReasonCode::PatchesRejected, format!("{} installed that the baseline rejects", patches(counts.installed_rejected))));
+    }
+    if let Reboot::Pending { causes } = &inventory.reboot {
+        wrong.push(Reason::new(ReasonCode::RebootPending, format!("a reboot is pending: {}", causes.join("; "))));
+    }
+    if !wrong.is_empty() {
+        return (Verdict::NonCompliant, wrong);
+    }
+    if !unknown.is_empty() {
+        return (Verdict::Unknown, unknown);
+    }
+    let text = format!("nothing that `{}` approves is missing", baseline.name);
+    (Verdict::Compliant, vec![Reason::new(ReasonCode::NothingMissing, text)])
+}
+
+fn patches(n: u32) -> String {
+    if n == 1 { "1 patch is".to_owned() } else { format!("{n} patches are") }
+}
+
+/// A row per package. Both lists are sorted by name and architecture, so they are walked together.
+fn judge_packages(inventory: &Inventory, baseline: &Baseline, now: Timestamp) -> Vec<PatchRow> {
+    let mut available = inventory.available.as_slice();
+    let mut rows = Vec::with_capacity(inventory.packages.len());
+    for package in &inventory.packages {
+        let wanted = (package.name.as_str(), package.architecture.as_str());
+        let of = |version: &AvailableVersion| (version.name.as_str(), version.architecture.as_str()).cmp(&wanted);
+        available = &available[available.partition_point(|version| of(version).is_lt())..];
+        let newer = &available[..available.partition_point(|version| of(version).is_le())];
+        rows.push(Judge { inventory, baseline, now }.judge_package(package, newer));
+    }
+    rows
+}
+
+struct Judge<'a> {
+    inventory: &'a Inventory,
+    baseline: &'a Baseline,
+    now: Timestamp,
+}
+
+impl Judge<'_> {
+    /// The state of one package; `newer` holds its newer versions, newest first.
+    fn judge_package(&self, package: &InstalledPackage, newer: &[AvailableVersion]) -> PatchRow {
+        let installed = self.select(&Version::Installed(package));
+        if package.state.is_broken() {
+            let text = format!("dpkg says it is {}; `dpkg --configure -a` continues", package.state.word());
+            return self.row(package, None, PatchState::Failed, &installed, Reason::new(ReasonCode::Broken, text));
+        }
+        let answers: Vec<_> = newer.iter().map(|version| (version, self.select(&Version::Available(version)))).collect();
+        if let Some((version, approval)) = answers.iter().find(|(version, approval)| version.offer.is_installable() && is_approved(approval)) {
+            let reason = if package.held {
+                Reason::new(ReasonCode::Held, format!("{}, and a hold on the package keeps apt from installing it", approval.reason()))
+            } else {
+                approval.reason().clone()
+            };
+            return self.row(package, Some(version), PatchState::Missing, approval, reason);
+        }
+        if package.reboot_pending {
+            let reason = Reason::new(ReasonCode::RebootPending, "it asked for a reboot, and the node has not rebooted since");
+            return self.row(package, None, PatchState::InstalledPendingReboot, &installed, reason);
+        }
+        if let Some((version, approval)) = answers.iter().find(|(version, _)| self.inventory.classify(&version.repositories) == Classification::Security) {
+            return self.row(package, Some(version), PatchState::AvailableSecurityUpdate, approval, why_not(version, approval));
+        }
+        if matches!(installed, Approval::Rejected { .. }) && self.baseline.rejected_patches_action == RejectedPatchesAction::Block {
+            return self.row(package, None, PatchState::InstalledRejected, &installed, installed.reason().clone());
+        }
+        let candidate = answers.iter().find(|(version, _)| version.offer == Offer::Candidate).or_else(|| answers.first());
+        match candidate {
+            Some((version, approval)) => self.row(package, Some(version), PatchState::InstalledOther, approval, why_not(version, approval)),
+            None if is_approved(&installed) => self.row(package, None, PatchState::Installed, &installed, installed.reason().clone()),
+            None => self.row(package, None, PatchState::InstalledOther, &installed, installed.reason().clone()),
+        }
+    }
+
+    fn select(&self, version: &Version) -> Approval {
+        let (name, architecture, text) = version.identity();
+        let facts = PatchFacts {
+            name,
+            architecture,
+            version: text,
+            classification: self.inventory.classify(version.repositories()),
+            severity: Severity::Unspecified,
+            section: version.section(),
+            priority: version.priority(),
+            appeared_at: match version {
+                // What is installed was there before; it is not deferred.
+                Version::Installed(_) => Some(Timestamp::from_millis(0)),
+                Version::Available(version) => version.first_seen_at,
+            },
+        };
+        select::select(self.baseline, &self.inventory.platform.product, &facts, self.now)
+    }
+
+    fn row(&self, package: &InstalledPackage, newer: Option<&AvailableVersion>, state: PatchState, approval: &Approval, reason: Reason) -> PatchRow {
+        let version = newer.map_or(Version::Installed(package), Version::Available);
+        PatchRow {
+            name: package.name.clone(),
+            architecture: package.architecture.clone(),
+            installed_version: package.version.clone(),
+            available_version: newer.map(|version| version.version.clone()),
+            state,
+            classification: self.inventory.classify(version.repositories()),
+            severity: Severity::Unspecified,
+            compliance_level: if let Approval::Approved { level, .. } = approval { *level } else { ComplianceLevel::Unspecified },
+            section: version.section().map(str::to_owned),
+            priority: version.priority().map(str::to_owned),
+            repository: self.inventory.named_repository(version.repositories()).map(|repository| RepositoryReference {
+                origin: repository.origin.clone(),
+                label: repository.label.clone(),
+                suite: repository.suite.clone(),
+            }),
+            source: newer.map_or(&package.source, |version| &version.source).clone(),
+            released_at: None,
+            first_seen_at: newer.and_then(|version| version.first_seen_at),
+            reason,
+        }
+    }
+}
+
+fn is_approved(approval: &Approval) -> bool {
+    matches!(approval, Approval::Approved { .. })
+}
+
+/// Why a newer version is not counted as missing: the package manager's reason first, because a
+/// baseline cannot change it.
+fn why_not(version: &AvailableVersion, approval: &Approval) -> Reason {
+    match &version.offer {
+        Offer::Candidate | Offer::Superseded => approval.reason().clone(),
+        Offer::Pinned { priority, preferred_priority } => {
+            let text = format!("apt prefers another version: this one has pin priority {priority}, the preferred one {preferred_priority}");
+            Reason::new(ReasonCode::Pinned, text)
+        }
+        Offer::Phased { percent } => Reason::new(ReasonCode::Phased, format!("the vendor offers it to {percent} % of machines so far, and this one is not among them")),
+    }
+}
+
+/// An installed or an available version, seen alike.
+enum Version<'a> {
+    Installed(&'a InstalledPackage),
+    Available(&'a AvailableVersion),
+}
+
+impl Version<'_> {
+    fn identity(&self) -> (&str, &str, &str) {
+        match self {
+            Self::Installed(package) => (&package.name, &package.architecture, &package.version),
+            Self::Available(version) => (&version.name, &version.architecture, &version.version),
+        }
+    }
+
+    fn repositories(&self) -> &[usize] {
+        match self {
+            Self::Installed(package) => &package.repositories,
+            Self::Available(version) => &version.repositories,
+        }
+    }
+
+    fn section(&self) -> Option<&str> {
+        match self {
+            Self::Installed(package) => package.section.as_deref(),
+            Self::Available(version) => version.section.as_deref(),
+        }
+    }
+
+    fn priority(&self) -> Option<&str> {
+        match self {
+            Self::Installed(package) => package.priority.as_deref(),
+            Self::Available(version) => version.priority.as_deref(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::baseline;
+    use crate::model::package::InstallState;
+    use crate::model::platform;
+
+    const NOW: Timestamp = Timestamp::from_millis(20_000 * DAY_MS);
+
+    fn repository(label: &str, codename: &str) -> Repository {
+        Repository {
+            origin: Some("Debian".into()),
+            label: Some(label.into()),
+            suite: None,
+            codename: Some(codename.into()),
+            component: Some("main".into()),
+            version: None,
+            architecture: Some("amd64".into()),
+            site: "deb.example".into(),
+            uri: "http://deb.example/debian".into(),
+            released_at: None,
+            valid_until: None,
+            trusted: true,
+            not_automatic: false,
+            but_automatic_upgrades: false,
+        }
+    }
+
+    fn package(name: &str) -> InstalledPackage {
+        InstalledPackage {
+            name: name.into(),
+            architecture: "amd64".into(),
+            version: "1".into(),
+            source: name.into(),
+            source_version: None,
+            section: Some("libs".into()),
+            priority: Some("optional".into()),
+            state: InstallState::Installed,
+            held: false,
+            automatic: false,
+            multi_arch: None,
+            reboot_pending: false,
+            repositories: vec![0],
+        }
+    }
+
+    fn newer(name: &str, version: &str, repository: usize) -> AvailableVersion {
+        AvailableVersion {
+            name: name.into(),
+            architecture: "amd64".into(),
+            version: version.into(),
+            offer: Offer::Candidate,
+            source: name.into(),
+            section: Some("libs".into()),
+            priority: Some("optional".into()),
+            repositories: vec![repository],
+            first_seen_at: None,
+        }
+    }
+
+    /// One package `a`, a main and a security repository, fresh lists, nothing newer.
+    fn inventory() -> Inventory {
+        Inventory {
+            collected_at: NOW,
+            name: "n1".into(),
+            machine: None,
+            platform: platform::detect("ID=debian\nVERSION_ID=12\nPRETTY_NAME=\"Debian 12\"", "amd64"),
+            kernel: None,
+            packages: vec![package("a")],
+            available: vec![],
+            repositories: vec![repository("Debian", "bookworm"), repository("Debian-Security", "bookworm-security")],
+            lists_refreshed_at: Some(NOW),
+            reboot: Reboot::NotPending,
+            problems: vec![],
+        }
+    }
+
+    fn run(inventory: &Inventory) -> Judgement {
+        let judgement = judge(inventory, Some(&baseline::predefined()[0].baseline), LIST_AGE_DAYS_MAX, NOW);
+        assert_eq!(judgement.counts, count(&judgement.patches));
+        assert_eq!(judgement.patches.len(), inventory.packages.len());
+        judgement
+    }
+
+    #[track_caller]
+    fn check(inventory: &Inventory, verdict: Verdict, state: PatchState, code: ReasonCode) {
+        let judgement = run(inventory);
+        let row = &judgement.patches[0];
+        assert_eq!((judgement.verdict, row.state, row.reason.code), (verdict, state, code), "{row:?}");
+    }
+
+    #[test]
+    fn nothing_newer_is_compliant() {
+        check(&inventory(), Verdict::Compliant, PatchState::InstalledOther, ReasonCode::NotSecurity);
+        let mut from_security = inventory();
+        from_security.packages[0].repositories = vec![0, 1];
+        check(&from_security, Verdict::Compliant, PatchState::Installed, ReasonCode::ApprovedByRule);
+    }
+
+    #[test]
+    fn an_approved_newer_version_is_missing() {
+        let missing = Inventory { available: vec![newer("a", "2", 1)], ..inventory() };
+        check(&missing, Verdict::NonCompliant, PatchState::Missing, ReasonCode::ApprovedByRule);
+        assert_eq!(run(&missing).counts.security_non_compliant, 1);
+    }
+
+    #[test]
+    fn a_newer_version_that_is_no_security_patch_changes_nothing() {
+        check(&Inventory { available: vec![newer("a", "2", 0)], ..inventory() }, Verdict::Compliant, PatchState::InstalledOther, ReasonCode::NotSecurity);
+    }
+
+    #[test]
+    fn the_newest_approved_version_counts_when_the_candidate_is_not_approved() {
+        let superseded = AvailableVersion { offer: Offer::Superseded, ..newer("a", "2", 1) };
+        let both = Inventory { available: vec![newer("a", "3", 0), superseded], ..inventory() };
+        check(&both, Verdict::NonCompliant, PatchState::Missing, ReasonCode::ApprovedByRule);
+        assert_eq!(run(&both).patches[0].available_version.as_deref(), Some("2"));
+    }
+
+    #[test]
+    fn a_hold_does_not_make_a_node_green() {
+        let mut held = Inventory { available: vec![newer("a", "2", 1)], ..inventory() };
+        held.packages[0].held = true;
+        check(&held, Verdict::NonCompliant, PatchState::Missing, ReasonCode::Held);
+    }
+
+    #[test]
+    fn what_apt_would_not_install_is_shown_with_its_reason() {
+        let pinned = AvailableVersion { offer: Offer::Pinned { priority: 100, preferred_priority: 500 }, ..newer("a", "2", 1) };
+        check(&Inventory { available: vec![pinned], ..inventory() }, Verdict::Compliant, PatchState::AvailableSecurityUpdate, ReasonCode::Pinned);
+        let phased = AvailableVersion { offer: Offer::Phased { percent: 10 }, ..newer("a", "2", 0) };
+        check(&Inventory { available: vec![phased], ..inventory() }, Verdict::Compliant, PatchState::InstalledOther, ReasonCode::Phased);
+    }
+
+    #[test]
+    fn broken_packages_and_pending_reboots_are_not_compliant() {
+        let mut broken = inventory();
+        broken.packages[0].state = InstallState::HalfConfigured;
+        check(&broken, Verdict::NonCompliant, PatchState::Failed, ReasonCode::Broken);
+        let mut pending = inventory();
+        pending.packages[0].reboot_pending = true;
+        pending.reboot = Reboot::Pending { causes: vec!["a asked for it".into()] };
+        check(&pending, Verdict::NonCompliant, PatchState::InstalledPendingReboot, ReasonCode::RebootPending);
+    }
+
+    #[test]
+    fn a_green_verdict_needs_fresh_lists_of_the_vendor() {
+        for (doubtful, code) in [
+            (Inventory { lists_refreshed_at: Some(NOW.plus_millis(-8 * DAY_MS)), ..inventory() }, ReasonCode::ListsStale),
+            (Inventory { lists_refreshed_at: None, ..inventory() }, ReasonCode::ListsStale),
+            (Inventory { repositories: vec![Repository { valid_until: Some(NOW.plus_millis(-1)), ..repository("Debian", "x") }], ..inventory() }, ReasonCode::ListsStale),
+            (Inventory { repositories: vec![Repository { origin: Some("Other".into()), ..repository("Other", "x") }], ..inventory() }, ReasonCode::NoOperatingSystemRepository),
+            (Inventory { repositories: vec![], packages: vec![], ..inventory() }, ReasonCode::NoLists),
+        ] {
+            let judgement = run(&doubtful);
+            assert_eq!((judgement.verdict, judgement.reasons[0].code), (Verdict::Unknown, code));
+            assert!(!judgement.warnings.is_empty());
+        }
+    }
+
+    #[test]
+    fn stale_lists_do_not_hide_what_is_missing() {
+        let stale = Inventory { available: vec![newer("a", "2", 1)], lists_refreshed_at: None, ..inventory() };
+        check(&stale, Verdict::NonCompliant, PatchState::Missing, ReasonCode::ApprovedByRule);
+    }
+
+    #[test]
+    fn an_unsigned_repository_is_no_security_repository() {
+        let unsigned = Repository { trusted: false, ..repository("Debian-Security", "bookworm-security") };
+        let node = Inventory { available: vec![newer("a", "2", 1)], repositories: vec![repository("Debian", "bookworm"), unsigned], ..inventory() };
+        check(&node, Verdict::Compliant, PatchState::InstalledOther, ReasonCode::NotSecurity);
+    }
+
+    #[test]
+    fn a_node_without_a_baseline_is_unknown() {
+        let judgement = judge(&inventory(), None, LIST_AGE_DAYS_MAX, NOW);
+        assert_eq!((judgement.verdict, judgement.reasons[0].code), (Verdict::Unknown, ReasonCode::NoBaseline));
+    }
+}

@@ -1,0 +1,411 @@
+//! Which patches a baseline approves, and why: the one function behind preview, scan and run.
+//!
+//! Order of evaluation, from the AWS Patch Manager guide: rejected beats approved, the approved
+//! list bypasses global filters and rules, then global filters, then rules. Delays are honest on
+//! apt too: they count from the vendor's release date, else from the first sighting.
+
+use crate::model::baseline::{ApprovalRule, Baseline, ComplianceLevel, PatchFilters};
+use crate::model::compliance::{Reason, ReasonCode};
+use crate::model::glob::{self, Case};
+use crate::model::patch::{Classification, Severity};
+use crate::model::platform::Platform;
+use crate::model::problem::{Problem, ProblemCode};
+use crate::model::time::{DAY_MS, Timestamp};
+
+/// What a baseline looks at in a version of a package.
+#[derive(Debug, Clone, Copy)]
+pub struct PatchFacts<'a> {
+    /// Package name.
+    pub name: &'a str,
+    /// Package architecture.
+    pub architecture: &'a str,
+    /// The version.
+    pub version: &'a str,
+    /// The vendor's classification.
+    pub classification: Classification,
+    /// The vendor's severity.
+    pub severity: Severity,
+    /// Archive section.
+    pub section: Option<&'a str>,
+    /// Archive priority.
+    pub priority: Option<&'a str>,
+    /// The vendor's release date, else the first sighting.
+    pub appeared_at: Option<Timestamp>,
+}
+
+/// What a baseline says of a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Approval {
+    /// It should be installed.
+    Approved {
+        /// How bad it is when it is missing.
+        level: ComplianceLevel,
+        /// What approves it.
+        reason: Reason,
+    },
+    /// A rule will approve it later, at `until` when that can be told.
+    Deferred {
+        /// The first instant of approval.
+        until: Option<Timestamp>,
+        /// What defers it.
+        reason: Reason,
+    },
+    /// The rejected list names it.
+    Rejected {
+        /// Which entry.
+        reason: Reason,
+    },
+    /// Nothing approves it.
+    NotApproved {
+        /// Why not.
+        reason: Reason,
+    },
+}
+
+impl Approval {
+    /// Why it is so.
+    pub fn reason(&self) -> &Reason {
+        match self {
+            Self::Approved { reason, .. } | Self::Deferred { reason, .. } | Self::Rejected { reason } | Self::NotApproved { reason } => reason,
+        }
+    }
+}
+
+/// Decides about one version at `now`.
+pub fn select(baseline: &Baseline, product: &str, patch: &PatchFacts, now: Timestamp) -> Approval {
+    if let Some(entry) = listed(&baseline.rejected_patches, patch) {
+        return Approval::Rejected { reason: Reason::new(ReasonCode::Rejected, format!("rejected by the list entry `{entry}`")) };
+    }
+    let is_security = patch.classification == Classification::Security;
+    if let Some(entry) = listed(&baseline.approved_patches, patch) {
+        if is_security || baseline.approved_patches_enable_non_security {
+            let reason = Reason::new(ReasonCode::ApprovedByList, format!("approved by the list entry `{entry}`"));
+            return Approval::Approved { level: baseline.approved_patches_compliance_level, reason };
+        }
+        let text = format!("the list entry `{entry}` approves security patches only, and this version is in no security repository");
+        return Approval::NotApproved { reason: Reason::new(ReasonCode::NotSecurity, text) };
+    }
+    if let Some(key) = first_mismatch(&baseline.global_filters, product, patch) {
+        return Approval::NotApproved { reason: Reason::new(ReasonCode::GlobalFilter, format!("left out by the global filter on {key}")) };
+    }
+    select_by_rules(&baseline.approval_rules, product, patch, now)
+}
+
+/// The best answer that any rule gives: approval with the highest level, else the earliest
+/// approval to come, else why the rules do not match.
+fn select_by_rules(rules: &[ApprovalRule], product: &str, patch: &PatchFacts, now: Timestamp) -> Approval {
+    let mut best = Approval::NotApproved { reason: Reason::new(ReasonCode::NoRule, no_rule_text(rules)) };
+    for (at, rule) in rules.iter().enumerate() {
+        if first_mismatch(&rule.filters, product, patch).is_none() {
+            let approval = apply_rule(rule, at + 1, patch, now);
+            if rank(&approval) > rank(&best) {
+                best = approval;
+            }
+        }
+    }
+    best
+}
+
+fn no_rule_text(rules: &[ApprovalRule]) -> String {
+    if rules.is_empty() { "the baseline has no rules".to_owned() } else { "no rule of the baseline matches it".to_owned() }
+}
+
+/// Orders answers: what says more about when the patch gets approved comes last.
+fn rank(approval: &Approval) -> (u8, i64) {
+    match approval {
+        Approval::NotApproved { reason } => (0, i64::from(reason.code != ReasonCode::NoRule)),
+        Approval::Rejected { .. } => (0, 0),
+        Approval::Deferred { until, .. } => (1, until.map_or(i64::MIN, |until| -until.as_millis())),
+        Approval::Approved { level, .. } => (2, *level as i64),
+    }
+}
+
+fn apply_rule(rule: &ApprovalRule, number: usize, patch: &PatchFacts, now: Timestamp) -> Approval {
+    if patch.classification != Classification::Security && !rule.enable_non_security {
+        let text = format!("rule {number} approves security patches only, and this version is in no security repository");
+        return Approval::NotApproved { reason: Reason::new(ReasonCode::NotSecurity, text) };
+    }
+    let approved = |text: String| Approval::Approved { level: rule.compliance_level, reason: Reason::new(ReasonCode::ApprovedByRule, text) };
+    if let Some(cut_off) = rule.cut_off() {
+        let until = rule.approve_until_date.as_deref().unwrap_or_default();
+        return match patch.appeared_at {
+            Some(appeared_at) if appeared_at <= cut_off => approved(format!("approved by rule {number}: it appeared on {appeared_at}, not after {until}")),
+            Some(appeared_at) => {
+                let text = format!("rule {number} approves what appeared up to {until}; this appeared on {appeared_at}");
+                Approval::NotApproved { reason: Reason::new(ReasonCode::AfterCutOff, text) }
+            }
+            None => {
+                let text = format!("rule {number} approves what appeared up to {until}, and nothing says when this appeared");
+                Approval::NotApproved { reason: Reason::new(ReasonCode::AfterCutOff, text) }
+            }
+        };
+    }
+    let days = rule.approve_after_days.unwrap_or_default();
+    if days == 0 {
+        return approved(format!("approved by rule {number}"));
+    }
+    match patch.appeared_at {
+        Some(appeared_at) => {
+            let until = appeared_at.plus_millis(i64::from(days) * DAY_MS);
+            if now > until {
+                approved(format!("approved by rule {number}: {days} days have passed since {appeared_at}"))
+            } else {
+                let text = format!("rule {number} approves it after {days} days, on {until}");
+                Approval::Deferred { until: Some(until), reason: Reason::new(ReasonCode::Deferred, text) }
+            }
+        }
+        None => {
+            let text = format!("rule {number} approves it after {days} days, and nothing says since when it exists");
+            Approval::Deferred { until: None, reason: Reason::new(ReasonCode::Deferred, text) }
+        }
+    }
+}
+
+/// The key of the first filter that keeps the patch out.
+fn first_mismatch(filters: &PatchFilters, product: &str, patch: &PatchFacts) -> Option<&'static str> {
+    filters.named().find(|(key, values)| !values.is_empty() && !values.iter().any(|value| filter_value_matches(key, value, product, patch))).map(|(key, _)| key)
+}
+
+fn filter_value_matches(key: &str, value: &str, product: &str, patch: &PatchFacts) -> bool {
+    let actual = match key {
+        "product" => product,
+        "classification" => patch.classification.word(),
+        "severity" => patch.severity.word(),
+        "section" => patch.section.unwrap_or_default(),
+        _ => patch.priority.unwrap_or_default(),
+    };
+    value == "*" || value.eq_ignore_ascii_case(actual)
+}
+
+/// The first entry that names the package: `name`, `name.arch`, `name:arch` or `name=version`.
+fn listed<'a>(entries: &'a [String], patch: &PatchFacts) -> Option<&'a str> {
+    entries.iter().map(String::as_str).find(|entry| entry_names(entry, patch))
+}
+
+fn entry_names(entry: &str, patch: &PatchFacts) -> bool {
+    if !glob::is_pattern(entry) {
+        // Most packages differ from the entry in their first bytes: no text is built for them.
+        let Some(rest) = entry.strip_prefix(patch.name) else { return false };
+        return match rest.as_bytes().first() {
+            None => true,
+            Some(b'.' | b':') => &rest[1..] == patch.architecture,
+            Some(b'=') => &rest[1..] == patch.version,
+            Some(_) => false,
+        };
+    }
+    let whole = |separator: char, part: &str| format!("{}{separator}{part}", patch.name);
+    glob::matches(entry, patch.name, Case::Sensitive)
+        || glob::matches(entry, &whole('.', patch.architecture), Case::Sensitive)
+        || glob::matches(entry, &whole(':', patch.architecture), Case::Sensitive)
+        || glob::matches(entry, &whole('=', patch.version), Case::Sensitive)
+}
+
+/// Rules, filters and entries that can never match on this platform.
+pub fn find_idle_rules(baseline: &Baseline, platform: &Platform) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if platform.operating_system.is_some_and(|system| system != baseline.operating_system) {
+        let message = format!("the baseline is for {}, the node runs {}", baseline.operating_system.name(), platform.name);
+        problems.push(Problem::new(ProblemCode::RuleNeverMatches, &baseline.name, message).with_hint("give a baseline for the node's operating system"));
+    }
+    find_idle_filters("the global filters", &baseline.global_filters, true, platform, &mut problems);
+    for (at, rule) in baseline.approval_rules.iter().enumerate() {
+        find_idle_filters(&format!("rule {}", at + 1), &rule.filters, rule.enable_non_security, platform, &mut problems);
+    }
+    for entry in baseline.approved_patches.iter().chain(&baseline.rejected_patches).filter(|entry| is_advisory(entry)) {
+        let message = format!("the list entry `{entry}` names an advisory or a CVE; apt repositories carry neither, so it matches nothing");
+        problems.push(Problem::new(ProblemCode::RuleNeverMatches, entry, message).with_hint("name the package instead"));
+    }
+    problems
+}
+
+fn is_advisory(entry: &str) -> bool {
+    ["CVE-", "DSA-", "DLA-", "USN-"].iter().any(|prefix| entry.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(prefix)))
+}
+
+/// A filter none of whose values the platform can produce.
+fn find_idle_filters(place: &str, filters: &PatchFilters, non_security: bool, platform: &Platform, problems: &mut Vec<Problem>) {
+    let classifications: &[&str] = if non_security { &["Security", "Other"] } else { &["Security"] };
+    let possible: [(&str, &[&str]); 4] = [
+        ("product", &[&platform.product]),
+        ("classification", classifications),
+        ("severity", &["Unspecified"]),
+        ("priority", &["Required", "Important", "Standard", "Optional", "Extra"]),
+    ];
+    for (key, values) in filters.named().filter(|(_, values)| !values.is_empty()) {
+        let Some((_, possible)) = possible.iter().find(|(name, _)| *name == key) else { continue };
+        let can_match = values.iter().any(|value| value == "*" || possible.iter().any(|word| word.eq_ignore_ascii_case(value)));
+        if !can_match {
+            let message = format!("{place} can never match: its {key} filter wants {}, and this node has {}", join(values), join(possible));
+            problems.push(Problem::new(ProblemCode::RuleNeverMatches, place, message).with_hint(format!("change the {key} filter or leave it out")));
+        }
+    }
+}
+
+fn join(words: &[impl AsRef<str>]) -> String {
+    words.iter().map(|word| format!("`{}`", word.as_ref())).collect::<Vec<_>>().join(" or ")
+}
+
+/// A baseline in plain sentences, for people who did not write it.
+pub fn explain(baseline: &Baseline) -> Vec<String> {
+    let mut sentences = vec![format!("For nodes that run {}.", baseline.operating_system.name())];
+    if !baseline.global_filters.is_empty() {
+        sentences.push(format!("Looks only at patches {}.", explain_filters(&baseline.global_filters)));
+    }
+    for (at, rule) in baseline.approval_rules.iter().enumerate() {
+        let kind = if rule.enable_non_security { "every patch" } else { "every security patch" };
+        let filters = if rule.filters.is_empty() { String::new() } else { format!(" {}", explain_filters(&rule.filters)) };
+        let when = match (rule.approve_after_days, &rule.approve_until_date) {
+            (_, Some(date)) => format!("if it came out by the end of {date} (UTC)"),
+            (None | Some(0), None) => "as soon as it is published".to_owned(),
+            (Some(days), None) => format!("{days} days after its release, or after it was first seen where the vendor gives no date"),
+        };
+        let level = if rule.compliance_level == ComplianceLevel::Unspecified { String::new() } else { format!(" A missing one counts as {}.", rule.compliance_level.word()) };
+        sentences.push(format!("Rule {}: approves {kind}{filters} {when}.{level}", at + 1));
+    }
+    if !baseline.approved_patches.is_empty() {
+        sentences.push(format!("Always approves {}.", join(&baseline.approved_patches)));
+    }
+    if !baseline.rejected_patches.is_empty() {
+        let action = match baseline.rejected_patches_action {
+            crate::model::baseline::RejectedPatchesAction::AllowAsDependency => "they may still come in as dependencies",
+            crate::model::baseline::RejectedPatchesAction::Block => "a node that has one is not compliant",
+        };
+        sentences.push(format!("Never approves {}; {action}.", join(&baseline.rejected_patches)));
+    }
+    sentences.push("What nothing approves is left alone and does not make a node non-compliant.".to_owned());
+    sentences
+}
+
+fn explain_filters(filters: &PatchFilters) -> String {
+    filters.named().filter(|(_, values)| !values.is_empty()).map(|(key, values)| format!("with {key} {}", values.join(", "))).collect::<Vec<_>>().join(" and ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::baseline::{self, RejectedPatchesAction};
+    use crate::model::platform;
+
+    const NOW: Timestamp = Timestamp::from_millis(100 * DAY_MS);
+
+    fn patch() -> PatchFacts<'static> {
+        PatchFacts {
+            name: "curl",
+            architecture: "amd64",
+            version: "7.88-2",
+            classification: Classification::Security,
+            severity: Severity::Unspecified,
+            section: Some("web"),
+            priority: Some("optional"),
+            appeared_at: Some(Timestamp::from_millis(95 * DAY_MS)),
+        }
+    }
+
+    fn baseline(text: &str) -> Baseline {
+        Baseline::parse(&format!("schema: baseline/v1\nname: test\noperating_system: DEBIAN\n{text}")).unwrap()
+    }
+
+    #[track_caller]
+    fn check(text: &str, patch: &PatchFacts, expected: &str) {
+        let approval = select(&baseline(text), "Debian12", patch, NOW);
+        let kind = match &approval {
+            Approval::Approved { level, .. } => format!("approved ({})", level.word()),
+            Approval::Deferred { .. } => "deferred".to_owned(),
+            Approval::Rejected { .. } => "rejected".to_owned(),
+            Approval::NotApproved { .. } => "not approved".to_owned(),
+        };
+        assert_eq!(format!("{kind}: {}", approval.reason()), expected);
+    }
+
+    #[test]
+    fn a_security_patch_is_approved_at_once_without_a_delay() {
+        check("approval_rules: [{approve_after_days: 0}]", &patch(), "approved (unspecified): approved by rule 1");
+    }
+
+    #[test]
+    fn other_patches_need_a_rule_that_lets_them_in() {
+        let other = PatchFacts { classification: Classification::Other, ..patch() };
+        check("approval_rules: [{approve_after_days: 0}]", &other, "not approved: rule 1 approves security patches only, and this version is in no security repository");
+        check("approval_rules: [{approve_after_days: 0, enable_non_security: true}]", &other, "approved (unspecified): approved by rule 1");
+    }
+
+    #[test]
+    fn a_deferred_patch_is_approved_after_its_days_to_the_instant() {
+        let rule = "approval_rules: [{approve_after_days: 5}]";
+        check(rule, &patch(), "deferred: rule 1 approves it after 5 days, on 1970-04-11T00:00:00Z");
+        let older = PatchFacts { appeared_at: Some(Timestamp::from_millis(95 * DAY_MS - 1)), ..patch() };
+        check(rule, &older, "approved (unspecified): approved by rule 1: 5 days have passed since 1970-04-05T23:59:59Z");
+        let undated = PatchFacts { appeared_at: None, ..patch() };
+        check(rule, &undated, "deferred: rule 1 approves it after 5 days, and nothing says since when it exists");
+    }
+
+    #[test]
+    fn a_cut_off_date_includes_its_whole_day() {
+        check(
+            "approval_rules: [{approve_until_date: 1970-04-06}]",
+            &patch(),
+            "approved (unspecified): approved by rule 1: it appeared on 1970-04-06T00:00:00Z, not after 1970-04-06",
+        );
+        check(
+            "approval_rules: [{approve_until_date: 1970-04-05}]",
+            &patch(),
+            "not approved: rule 1 approves what appeared up to 1970-04-05; this appeared on 1970-04-06T00:00:00Z",
+        );
+    }
+
+    #[test]
+    fn filters_are_joined_by_and_and_their_values_by_or() {
+        check("approval_rules: [{approve_after_days: 0, filters: {section: [libs, WEB], product: [Debian12]}}]", &patch(), "approved (unspecified): approved by rule 1");
+        check("approval_rules: [{approve_after_days: 0, filters: {section: [web], product: [Debian11]}}]", &patch(), "not approved: no rule of the baseline matches it");
+        check("global_filters: {section: [libs]}\napproval_rules: [{approve_after_days: 0}]", &patch(), "not approved: left out by the global filter on section");
+    }
+
+    #[test]
+    fn the_highest_level_of_the_matching_rules_wins() {
+        check(
+            "approval_rules: [{approve_after_days: 0, compliance_level: LOW}, {approve_after_days: 0, compliance_level: CRITICAL}, {approve_after_days: 9}]",
+            &patch(),
+            "approved (critical): approved by rule 2",
+        );
+    }
+
+    #[test]
+    fn lists_name_packages_and_rejection_beats_approval() {
+        check("approved_patches: ['cur*']", &patch(), "approved (unspecified): approved by the list entry `cur*`");
+        check("approved_patches: [curl.amd64]\nglobal_filters: {section: [libs]}", &patch(), "approved (unspecified): approved by the list entry `curl.amd64`");
+        check("approved_patches: [curl]\nrejected_patches: [curl=7.88-2]", &patch(), "rejected: rejected by the list entry `curl=7.88-2`");
+        check("approved_patches: [curl-dev, cur]", &patch(), "not approved: the baseline has no rules");
+    }
+
+    #[test]
+    fn rules_that_can_never_match_are_named() {
+        let platform = platform::detect("ID=debian\nVERSION_ID=12\nPRETTY_NAME=Debian", "amd64");
+        let idle = baseline(
+            "approval_rules: [{approve_after_days: 0, filters: {product: [Ubuntu24.04]}}, {approve_after_days: 0, filters: {severity: [Critical]}}]\napproved_patches: [CVE-2026-1]",
+        );
+        let messages: Vec<_> = find_idle_rules(&idle, &platform).into_iter().map(|problem| problem.message).collect();
+        assert_eq!(
+            messages,
+            [
+                "rule 1 can never match: its product filter wants `Ubuntu24.04`, and this node has `Debian12`",
+                "rule 2 can never match: its severity filter wants `Critical`, and this node has `Unspecified`",
+                "the list entry `CVE-2026-1` names an advisory or a CVE; apt repositories carry neither, so it matches nothing",
+            ]
+        );
+        let predefined = &baseline::predefined()[0].baseline;
+        assert_eq!(find_idle_rules(predefined, &platform), []);
+    }
+
+    #[test]
+    fn a_baseline_reads_as_sentences() {
+        let mut predefined = baseline::predefined().remove(0).baseline;
+        predefined.rejected_patches = vec!["linux-*".into()];
+        predefined.rejected_patches_action = RejectedPatchesAction::Block;
+        insta::assert_snapshot!(explain(&predefined).join("\n"), @r"
+        For nodes that run Debian.
+        Rule 1: approves every security patch with priority Required, Important, Standard, Optional, Extra as soon as it is published.
+        Never approves `linux-*`; a node that has one is not compliant.
+        What nothing approves is left alone and does not make a node non-compliant.
+        ");
+    }
+}

@@ -1,0 +1,393 @@
+//! Baselines: the documents that say which patches are approved for one operating system.
+//!
+//! Fields, limits and meanings follow AWS Systems Manager's `PatchBaseline`; the document is what
+//! YAML files, the API and the store hold.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::id::BaselineId;
+use crate::model::platform::OperatingSystem;
+use crate::model::time::Timestamp;
+
+/// Largest baseline document that is read, in bytes.
+pub const DOCUMENT_BYTES_MAX: usize = 256 * 1024;
+/// Most approval rules of a baseline. AWS allows 10; beyond 100 nobody can say what is approved.
+pub const RULES_MAX: usize = 100;
+/// Most values of one filter.
+pub const FILTER_VALUES_MAX: usize = 20;
+/// Most entries of the approved and of the rejected list.
+pub const LIST_ENTRIES_MAX: usize = 1000;
+/// Longest value of a filter, in characters.
+pub const FILTER_VALUE_LENGTH_MAX: usize = 64;
+/// Longest entry of a list, in characters.
+pub const LIST_ENTRY_LENGTH_MAX: usize = 100;
+/// Longest approval delay.
+pub const APPROVE_AFTER_DAYS_MAX: u16 = 360;
+
+/// The version of the document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BaselineSchema {
+    /// The first.
+    #[serde(rename = "baseline/v1")]
+    V1,
+}
+
+/// A patch baseline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Baseline {
+    /// The version of the document.
+    pub schema: BaselineSchema,
+    /// Its name: 3 to 128 of letters, digits, `_`, `-` and `.`.
+    pub name: String,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// The operating system it is for.
+    pub operating_system: OperatingSystem,
+    /// What is looked at in the first place; empty lets everything through.
+    #[serde(default, skip_serializing_if = "PatchFilters::is_empty")]
+    pub global_filters: PatchFilters,
+    /// Rules that approve patches; one that matches is enough.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approval_rules: Vec<ApprovalRule>,
+    /// Package names approved at once, `*` allowed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approved_patches: Vec<String>,
+    /// The compliance level of patches that the list approves.
+    #[serde(default, skip_serializing_if = "ComplianceLevel::is_unspecified")]
+    pub approved_patches_compliance_level: ComplianceLevel,
+    /// Whether the list also approves what is no security patch.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub approved_patches_enable_non_security: bool,
+    /// Package names never approved, `*` allowed. Beats everything else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejected_patches: Vec<String>,
+    /// What rejection means for what is installed, and for dependencies.
+    #[serde(default)]
+    pub rejected_patches_action: RejectedPatchesAction,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// A rule that approves patches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalRule {
+    /// What it matches: filters are joined by AND, the values of one by OR.
+    #[serde(default, skip_serializing_if = "PatchFilters::is_empty")]
+    pub filters: PatchFilters,
+    /// Days between a patch's release, else its first sighting, and its approval: 0 to 360.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approve_after_days: Option<u16>,
+    /// Approves what came out on this day (`YYYY-MM-DD`, UTC) or before. Instead of a delay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approve_until_date: Option<String>,
+    /// How bad it is when an approved patch is missing.
+    #[serde(default, skip_serializing_if = "ComplianceLevel::is_unspecified")]
+    pub compliance_level: ComplianceLevel,
+    /// Whether the rule also approves what is no security patch.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub enable_non_security: bool,
+}
+
+/// Values that a patch must have; an absent or empty list lets every value through, and so does `*`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatchFilters {
+    /// Products such as `Debian12`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub product: Vec<String>,
+    /// Classifications; apt knows `Security` and `Other`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classification: Vec<String>,
+    /// Vendor severities; apt repositories give none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub severity: Vec<String>,
+    /// Archive sections such as `libs`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub section: Vec<String>,
+    /// Archive priorities such as `Required`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub priority: Vec<String>,
+}
+
+impl PatchFilters {
+    /// Whether it lets everything through.
+    pub fn is_empty(&self) -> bool {
+        self.named().all(|(_, values)| values.is_empty())
+    }
+
+    /// Every filter with its key.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &[String])> {
+        [
+            ("product", self.product.as_slice()),
+            ("classification", self.classification.as_slice()),
+            ("severity", self.severity.as_slice()),
+            ("section", self.section.as_slice()),
+            ("priority", self.priority.as_slice()),
+        ]
+        .into_iter()
+    }
+}
+
+/// How bad it is when an approved patch is missing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ComplianceLevel {
+    /// Not said.
+    #[default]
+    Unspecified,
+    /// For information.
+    Informational,
+    /// Low.
+    Low,
+    /// Medium.
+    Medium,
+    /// High.
+    High,
+    /// Critical.
+    Critical,
+}
+
+impl ComplianceLevel {
+    fn is_unspecified(&self) -> bool {
+        *self == Self::Unspecified
+    }
+
+    /// The word shown to people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::Informational => "informational",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// What rejection means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RejectedPatchesAction {
+    /// May come in as a dependency; an installed one is fine.
+    #[default]
+    AllowAsDependency,
+    /// Never comes in; an installed one is not compliant.
+    Block,
+}
+
+/// Why a text is not a baseline.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BaselineError {
+    /// It is larger than any real baseline.
+    #[error("baseline has {bytes} bytes, more than the limit of {DOCUMENT_BYTES_MAX}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// It does not have the form of a baseline.
+    #[error("{message}")]
+    Malformed {
+        /// What and where.
+        message: String,
+        /// What was probably meant.
+        hint: Option<String>,
+    },
+    /// Its values are not possible, each with the field.
+    #[error("{}", .0.join("; "))]
+    Impossible(Vec<String>),
+}
+
+impl BaselineError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Malformed { hint, .. } => hint.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+impl Baseline {
+    /// Reads a baseline from YAML or JSON and checks its values.
+    pub fn parse(text: &str) -> Result<Self, BaselineError> {
+        if text.len() > DOCUMENT_BYTES_MAX {
+            return Err(BaselineError::TooLarge { bytes: text.len() });
+        }
+        let baseline: Self = serde_saphyr::from_str(text).map_err(|error| {
+            let message = error.without_snippet().to_string();
+            BaselineError::Malformed { hint: nearest_known(&error), message }
+        })?;
+        let wrong = baseline.impossible_values();
+        if wrong.is_empty() { Ok(baseline) } else { Err(BaselineError::Impossible(wrong)) }
+    }
+
+    /// What is not possible in it, a sentence each.
+    fn impossible_values(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let name_characters = self.name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
+        if !(3..=128).contains(&self.name.len()) || !name_characters {
+            wrong.push(format!("name: `{}` must have 3 to 128 letters, digits, `_`, `-` or `.`", self.name.chars().take(40).collect::<String>()));
+        }
+        if self.description.chars().count() > 1024 {
+            wrong.push("description: must have at most 1024 characters".to_owned());
+        }
+        check_filters("global_filters", &self.global_filters, &mut wrong);
+        if self.approval_rules.len() > RULES_MAX {
+            wrong.push(format!("approval_rules: {} rules are more than the limit of {RULES_MAX}", self.approval_rules.len()));
+        }
+        for (at, rule) in self.approval_rules.iter().take(RULES_MAX).enumerate() {
+            rule.check(&format!("approval_rules[{at}]"), &mut wrong);
+        }
+        check_list("approved_patches", &self.approved_patches, &mut wrong);
+        check_list("rejected_patches", &self.rejected_patches, &mut wrong);
+        wrong
+    }
+}
+
+impl ApprovalRule {
+    /// The last instant of the cut-off date's day, when there is one.
+    pub fn cut_off(&self) -> Option<Timestamp> {
+        let day = Timestamp::parse_date(self.approve_until_date.as_deref()?)?;
+        Some(day.plus_millis(crate::model::time::DAY_MS - 1))
+    }
+
+    fn check(&self, place: &str, wrong: &mut Vec<String>) {
+        check_filters(&format!("{place}.filters"), &self.filters, wrong);
+        match (self.approve_after_days, &self.approve_until_date) {
+            (Some(_), Some(_)) => wrong.push(format!("{place}: give approve_after_days or approve_until_date, not both")),
+            (None, None) => wrong.push(format!("{place}: give approve_after_days or approve_until_date")),
+            (Some(days), None) if days > APPROVE_AFTER_DAYS_MAX => wrong.push(format!("{place}.approve_after_days: {days} is not from 0 to {APPROVE_AFTER_DAYS_MAX}")),
+            (None, Some(date)) if Timestamp::parse_date(date).is_none() => wrong.push(format!("{place}.approve_until_date: `{date}` is not a day such as 2026-11-24")),
+            _ => {}
+        }
+    }
+}
+
+fn check_filters(place: &str, filters: &PatchFilters, wrong: &mut Vec<String>) {
+    for (key, values) in filters.named() {
+        if values.len() > FILTER_VALUES_MAX {
+            wrong.push(format!("{place}.{key}: {} values are more than the limit of {FILTER_VALUES_MAX}", values.len()));
+        }
+        if values.iter().any(|value| value.is_empty() || value.chars().count() > FILTER_VALUE_LENGTH_MAX) {
+            wrong.push(format!("{place}.{key}: each value must have 1 to {FILTER_VALUE_LENGTH_MAX} characters"));
+        }
+    }
+}
+
+fn check_list(place: &str, entries: &[String], wrong: &mut Vec<String>) {
+    if entries.len() > LIST_ENTRIES_MAX {
+        wrong.push(format!("{place}: {} entries are more than the limit of {LIST_ENTRIES_MAX}", entries.len()));
+    }
+    if entries.iter().any(|entry| entry.is_empty() || entry.chars().count() > LIST_ENTRY_LENGTH_MAX) {
+        wrong.push(format!("{place}: each entry must have 1 to {LIST_ENTRY_LENGTH_MAX} characters"));
+    }
+}
+
+/// The known name nearest to one that the document's form rejects.
+fn nearest_known(error: &serde_saphyr::Error) -> Option<String> {
+    let (rejected, known) = match error.without_snippet() {
+        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => (field, expected),
+        serde_saphyr::Error::SerdeUnknownVariant { variant, expected, .. } => (variant, expected),
+        _ => return None,
+    };
+    let nearest = known.iter().min_by_key(|known| strsim::damerau_levenshtein(rejected, known))?;
+    Some(format!("did you mean `{nearest}`?"))
+}
+
+/// A baseline with its identity and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedBaseline {
+    /// Its id.
+    pub id: BaselineId,
+    /// Whether it ships with Fettle and cannot be edited.
+    pub predefined: bool,
+    /// The document.
+    pub baseline: Baseline,
+}
+
+/// The baselines that ship with Fettle, one per operating system. Like AWS's for these systems,
+/// each approves all packages of the security repository at once, whatever their priority.
+pub fn predefined() -> Vec<NamedBaseline> {
+    OperatingSystem::ALL.into_iter().zip(["pb-0000000000000de01", "pb-0000000000000b001", "pb-0000000000000a501"]).map(|(system, id)| predefined_for(system, id)).collect()
+}
+
+fn predefined_for(operating_system: OperatingSystem, id: &str) -> NamedBaseline {
+    let rule = ApprovalRule {
+        filters: PatchFilters { priority: ["Required", "Important", "Standard", "Optional", "Extra"].map(str::to_owned).to_vec(), ..PatchFilters::default() },
+        approve_after_days: Some(0),
+        approve_until_date: None,
+        compliance_level: ComplianceLevel::Unspecified,
+        enable_non_security: false,
+    };
+    let baseline = Baseline {
+        schema: BaselineSchema::V1,
+        name: format!("Fettle-{}DefaultPatchBaseline", operating_system.product_word()),
+        description: format!("Approves every security update of {} as soon as it is published.", operating_system.name()),
+        operating_system,
+        global_filters: PatchFilters::default(),
+        approval_rules: vec![rule],
+        approved_patches: Vec::new(),
+        approved_patches_compliance_level: ComplianceLevel::Unspecified,
+        approved_patches_enable_non_security: false,
+        rejected_patches: Vec::new(),
+        rejected_patches_action: RejectedPatchesAction::AllowAsDependency,
+    };
+    NamedBaseline { id: id.parse().expect("the ids of predefined baselines are well formed"), predefined: true, baseline }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str = "schema: baseline/v1\nname: web-servers\noperating_system: DEBIAN\n";
+
+    fn error(text: &str) -> BaselineError {
+        Baseline::parse(&format!("{MINIMAL}{text}")).unwrap_err()
+    }
+
+    #[test]
+    fn yaml_and_json_hold_the_same_document() {
+        let yaml = Baseline::parse(&format!("{MINIMAL}approval_rules:\n- filters: {{section: [libs]}}\n  approve_after_days: 7\n")).unwrap();
+        let json = serde_json::to_string(&yaml).unwrap();
+        assert_eq!(Baseline::parse(&json).unwrap(), yaml);
+        for named in predefined() {
+            assert_eq!(Baseline::parse(&serde_json::to_string(&named.baseline).unwrap()).unwrap(), named.baseline);
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest_known_one() {
+        let error = error("aproved_patches: [curl]\n");
+        assert!(error.to_string().contains("aproved_patches"), "{error}");
+        assert_eq!(error.hint(), Some("did you mean `approved_patches`?"));
+    }
+
+    #[test]
+    fn impossible_values_are_all_named() {
+        let error = error(
+            "approval_rules:\n- approve_after_days: 400\n- approve_until_date: 2026-02-30\n- approve_after_days: 1\n  approve_until_date: 2026-01-01\n- {}\napproved_patches: ['']\n",
+        );
+        insta::assert_snapshot!(error, @"approval_rules[0].approve_after_days: 400 is not from 0 to 360; approval_rules[1].approve_until_date: `2026-02-30` is not a day such as 2026-11-24; approval_rules[2]: give approve_after_days or approve_until_date, not both; approval_rules[3]: give approve_after_days or approve_until_date; approved_patches: each entry must have 1 to 100 characters");
+    }
+
+    #[test]
+    fn thousands_of_rules_and_huge_files_are_refused() {
+        let rules = "- approve_after_days: 1\n".repeat(5000);
+        assert_eq!(error(&format!("approval_rules:\n{rules}")).to_string(), "approval_rules: 5000 rules are more than the limit of 100");
+        assert_eq!(error(&" ".repeat(DOCUMENT_BYTES_MAX)).to_string(), format!("baseline has {} bytes, more than the limit of 262144", DOCUMENT_BYTES_MAX + MINIMAL.len()));
+    }
+
+    #[test]
+    fn wrong_types_say_where() {
+        let message = error("approval_rules: 7\n").to_string();
+        assert!(message.contains("line 4"), "{message}");
+    }
+}
