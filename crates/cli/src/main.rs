@@ -1,2 +1,33 @@
-//! Placeholder.
-fn main() {}
+//! The `fettle` program: subcommands, settings, wiring.
+//!
+//! The only place that makes a system clock and a source of chance and reads the environment.
+
+mod clock;
+mod commands;
+mod exit;
+mod printer;
+mod settings;
+
+use clap::Parser;
+
+use crate::commands::Command;
+use crate::exit::Exit;
+use crate::printer::Printer;
+
+/// Open, self-hosted patch management for whole fleets.
+#[derive(Parser)]
+#[command(name = "fettle", version, max_term_width = 100, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::parse();
+    let printer = Printer::new();
+    let exit = commands::run(arguments.command, &printer).unwrap_or_else(|error| {
+        printer.error(&error);
+        Exit::Failed
+    });
+    exit.into()
+}

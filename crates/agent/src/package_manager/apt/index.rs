@@ -1,0 +1,400 @@
+//! An index over the package lists: where in them each package stands.
+//!
+//! apt rebuilds a cache of everything in the lists after each refresh. A scan needs a few hundred
+//! of their sixty thousand stanzas, so the index holds 16 bytes for each (hash of the name, list,
+//! place, length) and the stanzas are read from the lists themselves. Compressed lists cannot be
+//! read at a place; for those the index carries the few fields that decisions need.
+//!
+//! The file is a cache and is never trusted: it is used only when its checksum holds and the
+//! lists have the sizes and times that it was made from, and each stanza is checked to begin with
+//! the name that was looked for. Anything else builds it anew.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use super::lists::{self, ListFile};
+use super::stanza::{self, StanzaReader};
+use super::status::is_package_name;
+
+const MAGIC: &[u8; 16] = b"fettle apt ix 1\n";
+const CHECKSUM_BYTES: usize = 32;
+const ENTRY_BYTES: usize = 16;
+
+/// Fields kept of the stanzas of compressed lists.
+const KEPT_FIELDS: [&[u8]; 7] = [b"Package", b"Version", b"Architecture", b"Source", b"Section", b"Priority", b"Phased-Update-Percentage"];
+
+/// What was found while reading one list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListSummary {
+    size: u64,
+    modified_ns: i64,
+    /// How many bytes the list has once unpacked.
+    pub n_bytes: u64,
+    /// Stanzas without a valid name.
+    pub n_malformed: u32,
+    /// Stanzas longer than the limit.
+    pub n_oversized: u32,
+    /// Why reading ended early.
+    pub error: Option<String>,
+}
+
+/// An index in memory.
+#[derive(Debug)]
+pub struct Index {
+    /// What was found in each list, in the order they were given.
+    pub lists: Vec<ListSummary>,
+    bytes: Vec<u8>,
+    entries_at: usize,
+    n_entries: usize,
+    inline_at: usize,
+}
+
+/// The index does not fit the lists; it has to be built anew.
+#[derive(Debug)]
+pub struct Damaged;
+
+/// Where one stanza is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    hash: u32,
+    list: u32,
+    offset: u32,
+    length: u32,
+}
+
+impl Index {
+    /// Takes the index at `path` when it fits the lists.
+    pub fn open(path: &Path, lists: &[ListFile]) -> Option<Self> {
+        let index = Self::decode(fs::read(path).ok()?)?;
+        let fits = index.lists.len() == lists.len()
+            && index.lists.iter().zip(lists).all(|(summary, list)| size_and_time(&list.path).is_ok_and(|found| found == (summary.size, summary.modified_ns)));
+        fits.then_some(index)
+    }
+
+    /// Reads every list.
+    pub fn build(lists: &[ListFile]) -> Self {
+        let mut summaries = Vec::new();
+        let mut entries = Vec::new();
+        let mut inline = Vec::new();
+        for (at, list) in lists.iter().enumerate() {
+            let mut summary = ListSummary::default();
+            let number = u32::try_from(at).expect("nobody has four billion lists");
+            if let Err(error) = read_list(list, number, &mut summary, &mut entries, &mut inline) {
+                summary.error = Some(error.to_string());
+            }
+            summaries.push(summary);
+        }
+        entries.sort_unstable();
+        let encoded = encode(&summaries, &entries, &inline);
+        Self::decode(encoded).expect("what was just encoded decodes")
+    }
+
+    /// Writes the index beside its place and moves it there, so that a reader sees all or nothing.
+    pub fn save(&self, path: &Path) -> io::Result<()> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        let unfinished = path.with_extension(format!("{}.new", std::process::id()));
+        let mut file = File::create(&unfinished)?;
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        file.write_all(&self.bytes)?;
+        fs::rename(&unfinished, path)
+    }
+
+    /// How many stanzas it knows.
+    pub fn n_stanzas(&self) -> usize {
+        self.n_entries
+    }
+
+    /// Calls `visit` with every stanza of a package and the number of its list.
+    pub fn visit(&self, name: &str, reader: &mut ListReader, mut visit: impl FnMut(usize, &[u8])) -> Result<(), Damaged> {
+        let hash = hash(name.as_bytes());
+        let mut at = self.first_entry_of(hash);
+        while let Some(entry) = self.entry(at).filter(|entry| entry.hash == hash) {
+            let list = entry.list as usize;
+            let stanza = if reader.is_inline(list)? {
+                let start = self.inline_at + entry.offset as usize;
+                self.bytes.get(start..start + entry.length as usize).ok_or(Damaged)?
+            } else {
+                reader.read(list, entry.offset, entry.length)?
+            };
+            let found = name_of(stanza).ok_or(Damaged)?;
+            if self::hash(found.as_bytes()) != hash {
+                return Err(Damaged);
+            }
+            if found == name {
+                visit(list, stanza);
+            }
+            at += 1;
+        }
+        Ok(())
+    }
+
+    fn first_entry_of(&self, hash: u32) -> usize {
+        let (mut low, mut high) = (0, self.n_entries);
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.entry(middle).is_some_and(|entry| entry.hash < hash) { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+
+    fn entry(&self, at: usize) -> Option<Entry> {
+        if at >= self.n_entries {
+            return None;
+        }
+        let start = self.entries_at + at * ENTRY_BYTES;
+        let word = |number: usize| u32::from_le_bytes(self.bytes[start + number * 4..][..4].try_into().expect("four bytes"));
+        Some(Entry { hash: word(0), list: word(1), offset: word(2), length: word(3) })
+    }
+
+    fn decode(bytes: Vec<u8>) -> Option<Self> {
+        let body = bytes.get(..bytes.len().checked_sub(CHECKSUM_BYTES)?)?;
+        if !body.starts_with(MAGIC) || blake3::hash(body).as_bytes() != &bytes[body.len()..] {
+            return None;
+        }
+        let mut input = Input { bytes: body, at: MAGIC.len() };
+        let n_lists = input.number()?;
+        let mut lists = Vec::new();
+        for _ in 0..n_lists {
+            let (size, modified_ns, n_bytes) = (input.number()?, input.number()?.cast_signed(), input.number()?);
+            let (n_malformed, n_oversized) = (u32::try_from(input.number()?).ok()?, u32::try_from(input.number()?).ok()?);
+            let error = input.text()?;
+            lists.push(ListSummary { size, modified_ns, n_bytes, n_malformed, n_oversized, error: (!error.is_empty()).then_some(error) });
+        }
+        let n_entries = usize::try_from(input.number()?).ok()?;
+        let entries_at = input.at;
+        let inline_at = entries_at.checked_add(n_entries.checked_mul(ENTRY_BYTES)?)?;
+        (inline_at <= body.len()).then_some(())?;
+        Some(Self { lists, bytes, entries_at, n_entries, inline_at })
+    }
+}
+
+fn encode(summaries: &[ListSummary], entries: &[Entry], inline: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(1024 + entries.len() * ENTRY_BYTES + inline.len() + CHECKSUM_BYTES);
+    bytes.extend_from_slice(MAGIC);
+    let number = |bytes: &mut Vec<u8>, number: u64| bytes.extend_from_slice(&number.to_le_bytes());
+    number(&mut bytes, summaries.len() as u64);
+    for summary in summaries {
+        for value in [summary.size, summary.modified_ns.cast_unsigned(), summary.n_bytes, u64::from(summary.n_malformed), u64::from(summary.n_oversized)] {
+            number(&mut bytes, value);
+        }
+        let error = summary.error.as_deref().unwrap_or_default();
+        number(&mut bytes, error.len() as u64);
+        bytes.extend_from_slice(error.as_bytes());
+    }
+    number(&mut bytes, entries.len() as u64);
+    for entry in entries {
+        for word in [entry.hash, entry.list, entry.offset, entry.length] {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+    }
+    bytes.extend_from_slice(inline);
+    let checksum = blake3::hash(&bytes);
+    bytes.extend_from_slice(checksum.as_bytes());
+    bytes
+}
+
+struct Input<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Input<'_> {
+    fn number(&mut self) -> Option<u64> {
+        let bytes = self.bytes.get(self.at..self.at.checked_add(8)?)?;
+        self.at += 8;
+        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let length = usize::try_from(self.number()?).ok()?;
+        let bytes = self.bytes.get(self.at..self.at.checked_add(length)?)?;
+        self.at += length;
+        String::from_utf8(bytes.to_vec()).ok()
+    }
+}
+
+fn read_list(list: &ListFile, number: u32, summary: &mut ListSummary, entries: &mut Vec<Entry>, inline: &mut Vec<u8>) -> io::Result<()> {
+    (summary.size, summary.modified_ns) = size_and_time(&list.path)?;
+    let mut reader = StanzaReader::new(lists::open(list)?);
+    let result = loop {
+        match reader.next() {
+            Ok(Some((offset, stanza))) => {
+                let Some(name) = name_of(stanza) else {
+                    summary.n_malformed += 1;
+                    continue;
+                };
+                let hash = hash(name.as_bytes());
+                let (offset, length) = if list.compressed {
+                    let start = inline.len();
+                    keep_fields(stanza, inline);
+                    (start as u64, inline.len() - start)
+                } else {
+                    (offset, stanza.len())
+                };
+                let (Ok(offset), Ok(length)) = (u32::try_from(offset), u32::try_from(length)) else {
+                    break Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 4 GiB"));
+                };
+                entries.push(Entry { hash, list: number, offset, length });
+            }
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    summary.n_bytes = reader.n_bytes();
+    summary.n_oversized = reader.n_oversized();
+    result
+}
+
+fn keep_fields(stanza: &[u8], inline: &mut Vec<u8>) {
+    for (name, value) in stanza::fields(stanza).flatten().filter(|(name, _)| KEPT_FIELDS.contains(name)) {
+        inline.extend_from_slice(name);
+        inline.extend_from_slice(b": ");
+        inline.extend_from_slice(value);
+        inline.push(b'\n');
+    }
+}
+
+/// The package that a stanza is about. Real lists begin with the field.
+fn name_of(stanza: &[u8]) -> Option<&str> {
+    let value = match stanza.strip_prefix(b"Package: ") {
+        Some(rest) => rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())].trim_ascii(),
+        None => stanza::fields(stanza).flatten().find(|(name, _)| *name == b"Package")?.1,
+    };
+    std::str::from_utf8(value).ok().filter(|name| is_package_name(name))
+}
+
+/// FNV-1a: names are short, and a collision only costs one more stanza to read.
+fn hash(name: &[u8]) -> u32 {
+    name.iter().fold(0x811c_9dc5, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+fn size_and_time(path: &Path) -> io::Result<(u64, i64)> {
+    let metadata = fs::metadata(path)?;
+    Ok((metadata.len(), metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec())))
+}
+
+/// Reads stanzas at their places in plain lists.
+pub struct ListReader {
+    files: Vec<Option<File>>,
+    buffer: Vec<u8>,
+}
+
+impl ListReader {
+    /// Opens the plain ones of these lists.
+    pub fn open(lists: &[ListFile]) -> io::Result<Self> {
+        let files = lists.iter().map(|list| if list.compressed { Ok(None) } else { File::open(&list.path).map(Some) }).collect::<io::Result<_>>()?;
+        Ok(Self { files, buffer: Vec::new() })
+    }
+
+    fn is_inline(&self, list: usize) -> Result<bool, Damaged> {
+        self.files.get(list).map(Option::is_none).ok_or(Damaged)
+    }
+
+    fn read(&mut self, list: usize, offset: u32, length: u32) -> Result<&[u8], Damaged> {
+        let file = self.files.get(list).and_then(Option::as_ref).ok_or(Damaged)?;
+        let length = length as usize;
+        if length > 2 * stanza::STANZA_BYTES_MAX {
+            return Err(Damaged);
+        }
+        self.buffer.resize(length, 0);
+        file.read_exact_at(&mut self.buffer, u64::from(offset)).map_err(|_| Damaged)?;
+        Ok(&self.buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = "Package: a1\nVersion: 1\n\nVersion: 9\n\nPackage: b1\nDescription: x\n more\nVersion: 2\n\nPackage: a1\nVersion: 3";
+
+    fn versions(index: &Index, lists: &[ListFile], name: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut reader = ListReader::open(lists).unwrap();
+        index
+            .visit(name, &mut reader, |_, stanza| {
+                let version = stanza::fields(stanza).flatten().find(|(key, _)| *key == b"Version").unwrap().1;
+                found.push(String::from_utf8(version.to_vec()).unwrap());
+            })
+            .unwrap();
+        found
+    }
+
+    fn folder_with_lists() -> (tempfile::TempDir, Vec<ListFile>) {
+        let folder = tempfile::tempdir().unwrap();
+        let plain = folder.path().join("x_Packages");
+        fs::write(&plain, LIST).unwrap();
+        let packed = folder.path().join("y_Packages.zst");
+        fs::write(&packed, zstd::bulk::compress(LIST.as_bytes(), 1).unwrap()).unwrap();
+        (folder, vec![ListFile { path: plain, compressed: false }, ListFile { path: packed, compressed: true }])
+    }
+
+    #[test]
+    fn every_stanza_of_a_name_is_found_in_plain_and_packed_lists() {
+        let (_folder, lists) = folder_with_lists();
+        let index = Index::build(&lists);
+        assert_eq!(versions(&index, &lists, "a1"), ["1", "3", "1", "3"]);
+        assert_eq!(versions(&index, &lists, "b1"), ["2", "2"]);
+        assert_eq!(versions(&index, &lists, "zz"), [""; 0]);
+        assert_eq!(index.lists[0].n_malformed, 1);
+        assert_eq!(index.lists[0].n_bytes, LIST.len() as u64);
+    }
+
+    #[test]
+    fn a_saved_index_is_taken_until_a_list_or_the_file_changes() {
+        let (folder, lists) = folder_with_lists();
+        let path = folder.path().join("cache/index");
+        Index::build(&lists).save(&path).unwrap();
+        assert_eq!(versions(&Index::open(&path, &lists).unwrap(), &lists, "a1").len(), 4);
+        assert!(Index::open(&path, &lists[..1]).is_none(), "other lists");
+
+        let good = fs::read(&path).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            fs::write(&path, &bad).unwrap();
+            assert!(Index::open(&path, &lists).is_none(), "byte {at} changed");
+            fs::write(&path, &good[..at]).unwrap();
+            assert!(Index::open(&path, &lists).is_none(), "cut at {at}");
+        }
+
+        fs::write(&path, &good).unwrap();
+        fs::write(&lists[0].path, format!("{LIST}4")).unwrap();
+        assert!(Index::open(&path, &lists).is_none(), "a list has grown");
+    }
+
+    #[test]
+    fn a_list_swapped_behind_the_index_is_noticed() {
+        let (_folder, lists) = folder_with_lists();
+        let index = Index::build(&lists);
+        fs::write(&lists[0].path, LIST.replace("a1", "q1")).unwrap();
+        assert!(index.visit("a1", &mut ListReader::open(&lists).unwrap(), |_, _| ()).is_err());
+    }
+
+    #[test]
+    fn a_bomb_and_garbage_end_with_an_error_and_keep_what_was_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x_Packages.gz");
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(LIST.as_bytes()).unwrap();
+        encoder.write_all(b"\n\n").unwrap();
+        let zeros = vec![0; 1 << 20];
+        for _ in 0..=lists::UNPACKED_BYTES_MAX >> 20 {
+            encoder.write_all(&zeros).unwrap();
+        }
+        fs::write(&path, encoder.finish().unwrap()).unwrap();
+        let bomb = [ListFile { path, compressed: true }];
+        let index = Index::build(&bomb);
+        assert_eq!(index.lists[0].error.as_deref(), Some("it unpacks to more than 536870912 bytes"));
+        assert_eq!(versions(&index, &bomb, "a1"), ["1", "3"]);
+
+        for suffix in ["gz", "xz", "lz4", "zst"] {
+            let path = folder.path().join(format!("g_Packages.{suffix}"));
+            fs::write(&path, b"\x00\xff garbage").unwrap();
+            assert!(Index::build(&[ListFile { path, compressed: true }]).lists[0].error.is_some(), "{suffix}");
+        }
+    }
+}

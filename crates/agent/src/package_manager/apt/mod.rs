@@ -1,0 +1,384 @@
+//! apt and dpkg: Debian, Ubuntu and their kin.
+//!
+//! A scan reads the node's own files and starts no program: dpkg's status, apt's lists, sources,
+//! preferences and configuration. Only `refresh` runs `apt-get update`, because fetching and
+//! verifying lists is the native tool's business. Checked against apt 2.2 (Debian 11), 2.6
+//! (Debian 12) and 3.0 (Debian 13).
+
+mod config;
+pub mod index;
+pub mod lists;
+mod phasing;
+mod policy;
+mod preferences;
+mod refresh;
+mod release;
+mod sources;
+mod stanza;
+mod status;
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use domain::model::package::InstalledPackage;
+use domain::model::patch::{AvailableVersion, Offer};
+use domain::model::problem::{Problem, ProblemCode};
+use domain::model::repository::Repository;
+use domain::model::time::Timestamp;
+use domain::model::version::deb;
+
+use self::config::AptConfig;
+use self::index::{Index, ListReader};
+use self::lists::ListFile;
+use self::policy::{Origin, Policy, VersionView};
+use crate::root::{Root, unreadable};
+
+pub use self::refresh::refresh;
+pub use self::status::STATUS_PATH;
+
+/// Where apt keeps package lists.
+pub const LISTS_PATH: &str = "/var/lib/apt/lists";
+
+/// What apt and dpkg know about a node.
+#[derive(Debug)]
+pub struct AptFacts {
+    /// Native architecture.
+    pub architecture: String,
+    /// Installed packages.
+    pub packages: Vec<InstalledPackage>,
+    /// Newer versions of them.
+    pub available: Vec<AvailableVersion>,
+    /// Repositories with lists on disk.
+    pub repositories: Vec<Repository>,
+    /// When the lists were last refreshed.
+    pub lists_refreshed_at: Option<Timestamp>,
+}
+
+/// Whether the root holds a system that dpkg manages.
+pub fn is_present(root: &Root) -> bool {
+    root.join(STATUS_PATH).is_file()
+}
+
+/// Reads everything. `cache` is the folder for the index over the lists; without one, or where it
+/// cannot be written, the index lives for this call only.
+pub fn collect(root: &Root, cache: Option<&Path>, problems: &mut Vec<Problem>) -> std::io::Result<AptFacts> {
+    let config = AptConfig::read(root, problems);
+    let mut packages = status::read(root, problems)?;
+    let architectures = find_architectures(root, &config, &packages, problems);
+    let native = architectures[0].clone();
+
+    let found = find_lists(root, &architectures, problems);
+    let mut pins = preferences::read(root, problems);
+    pins.splice(0..0, default_release(&config, &found.repositories, problems));
+    let policy = Policy::new(pins, &native, &found.repositories);
+
+    let index_path = cache.map(|folder| index_path(folder, root));
+    let offered = look_up(&packages, &found, index_path.as_deref(), &native, problems);
+    let phasing = Phasing::new(root, &config);
+    let mut available = Vec::new();
+    for (package, listed) in packages.iter_mut().zip(offered) {
+        decide_package(package, listed, &found.repositories, &policy, &native, &phasing, &mut available);
+    }
+    Ok(AptFacts { architecture: native, packages, available, repositories: found.repositories, lists_refreshed_at: refreshed_at(root) })
+}
+
+/// When apt last brought its lists up to date: the newest of what it touches then. The lists
+/// themselves carry the publisher's times.
+fn refreshed_at(root: &Root) -> Option<Timestamp> {
+    ["/var/lib/apt/periodic/update-success-stamp", "/var/lib/apt/lists/partial", LISTS_PATH].into_iter().filter_map(|path| root.modified_at(path)).max()
+}
+
+/// The native architecture, then the foreign ones.
+fn find_architectures(root: &Root, config: &AptConfig, packages: &[InstalledPackage], problems: &mut Vec<Problem>) -> Vec<String> {
+    let foreign = root.read_text("/var/lib/dpkg/arch", problems).unwrap_or_default();
+    let of_package = |name: &str| packages.iter().find(|package| package.name == name && package.architecture != "all").map(|package| package.architecture.clone());
+    let native = config
+        .get("APT::Architecture")
+        .map(str::to_owned)
+        .or_else(|| of_package("dpkg"))
+        .or_else(|| of_package("base-files"))
+        .or_else(|| foreign.lines().next().map(str::to_owned));
+    let mut architectures = vec![native.unwrap_or_else(|| "amd64".to_owned())];
+    let configured: Vec<_> = config.list("APT::Architectures").map(str::to_owned).collect();
+    let others = if configured.is_empty() { foreign.lines().map(|line| line.trim().to_owned()).collect() } else { configured };
+    for architecture in others.into_iter().filter(|architecture| !architecture.is_empty()) {
+        if !architectures.contains(&architecture) {
+            architectures.push(architecture);
+        }
+    }
+    architectures
+}
+
+/// Lists on disk with the repository of each, by the same number.
+struct FoundLists {
+    files: Vec<ListFile>,
+    repositories: Vec<Repository>,
+    /// What each list must have once unpacked, by its Release file.
+    expected_bytes: Vec<Option<u64>>,
+}
+
+fn find_lists(root: &Root, architectures: &[String], problems: &mut Vec<Problem>) -> FoundLists {
+    let folder = root.join(LISTS_PATH);
+    let mut releases = release::Releases::default();
+    let mut found = FoundLists { files: Vec::new(), repositories: Vec::new(), expected_bytes: Vec::new() };
+    for target in sources::read(root, architectures, problems) {
+        let release = releases.of(root, &target, problems);
+        match lists::find(&folder, &target.file_name()) {
+            Some(file) => {
+                found.files.push(file);
+                found.repositories.push(release.repository(&target));
+                found.expected_bytes.push(release.size_of(&target));
+            }
+            // Repositories rarely have a list of their own for `all`; others are missed only when promised or unknown.
+            None if target.architecture.as_deref() != Some("all") && (release.promises(&target) || release.repository(&target).origin.is_none()) => {
+                let name = format!("{} {} {}", target.uri, target.distribution, target.path_in_release());
+                problems.push(Problem::new(ProblemCode::ListsMissing, &name, format!("the lists of {name} are not on disk")).with_hint("run `apt-get update` on the node"));
+            }
+            None => {}
+        }
+    }
+    found
+}
+
+fn default_release(config: &AptConfig, repositories: &[Repository], problems: &mut Vec<Problem>) -> Option<preferences::Pin> {
+    let release = config.get("APT::Default-Release").filter(|value| !value.is_empty())?;
+    let pin = preferences::default_release_pin(release);
+    if repositories.iter().any(|repository| pin.matcher.matches_origin(&Origin::Repository(repository))) || release.contains('=') || release == "now" {
+        return Some(pin);
+    }
+    let message = format!("APT::Default-Release is `{release}`, and no repository has that release");
+    problems.push(Problem::new(ProblemCode::Malformed, "APT::Default-Release", message).with_hint("apt refuses to work with this value; mend or remove it"));
+    None
+}
+
+fn index_path(folder: &Path, root: &Root) -> PathBuf {
+    let place = root.path().canonicalize().unwrap_or_else(|_| root.path().to_owned());
+    folder.join(format!("apt-{}.index", &blake3::hash(place.as_os_str().as_encoded_bytes()).to_hex()[..16]))
+}
+
+/// A version of a package as one list has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ListedVersion {
+    version: String,
+    source: String,
+    source_version: String,
+    section: Option<String>,
+    priority: Option<String>,
+    phased_percent: u8,
+    lists: Vec<usize>,
+}
+
+/// What the lists offer for each package, in the order of `packages`.
+fn look_up(packages: &[InstalledPackage], found: &FoundLists, index_path: Option<&Path>, native: &str, problems: &mut Vec<Problem>) -> Vec<Vec<ListedVersion>> {
+    let saved = index_path.and_then(|path| Index::open(path, &found.files));
+    let attempt = saved.and_then(|index| look_up_in(&index, packages, found, native, problems));
+    attempt.unwrap_or_else(|| {
+        let index = Index::build(&found.files);
+        if let Some(path) = index_path {
+            // The index is a cache: where it cannot be kept, the next scan builds it again.
+            let _ = index.save(path);
+        }
+        look_up_in(&index, packages, found, native, problems).unwrap_or_else(|| {
+            problems.push(Problem::new(ProblemCode::FileUnreadable, LISTS_PATH, "the package lists changed while they were read").with_hint("scan again"));
+            vec![Vec::new(); packages.len()]
+        })
+    })
+}
+
+/// `None` when the index does not fit the lists.
+fn look_up_in(index: &Index, packages: &[InstalledPackage], found: &FoundLists, native: &str, problems: &mut Vec<Problem>) -> Option<Vec<Vec<ListedVersion>>> {
+    let mut reader = ListReader::open(&found.files).ok()?;
+    let mut malformed = HashMap::new();
+    let mut offered = Vec::with_capacity(packages.len());
+    for package in packages {
+        let wanted = native_for_all(&package.architecture, native);
+        let mut versions: Vec<ListedVersion> = Vec::new();
+        let visited = index.visit(&package.name, &mut reader, |list, stanza| match parse_listed(stanza, &package.name) {
+            Some((architecture, listed)) if native_for_all(&architecture, native) == wanted => add_listed(&mut versions, listed, list),
+            Some(_) => {}
+            None => *malformed.entry(list).or_insert(0_u32) += 1,
+        });
+        visited.ok()?;
+        versions.sort_by(|a, b| deb::compare(&b.version, &a.version));
+        offered.push(versions);
+    }
+    report_list_problems(index, found, &malformed, problems);
+    Some(offered)
+}
+
+/// Packages for all architectures live beside native ones in apt's eyes.
+fn native_for_all<'a>(architecture: &'a str, native: &'a str) -> &'a str {
+    if architecture == "all" { native } else { architecture }
+}
+
+fn add_listed(versions: &mut Vec<ListedVersion>, listed: ListedVersion, list: usize) {
+    match versions.iter_mut().find(|known| known.version == listed.version) {
+        Some(known) => known.lists.push(list),
+        None => versions.push(ListedVersion { lists: vec![list], ..listed }),
+    }
+}
+
+/// Reads a list's stanza; `None` when a field is missing or impossible.
+fn parse_listed(stanza: &[u8], name: &str) -> Option<(String, ListedVersion)> {
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+    let [mut version, mut architecture, mut source, mut section, mut priority] = [const { None }; 5];
+    let mut phased_percent = 100;
+    for (key, value) in stanza::fields(stanza).flatten() {
+        let place = match key {
+            b"Version" => &mut version,
+            b"Architecture" => &mut architecture,
+            b"Source" => &mut source,
+            b"Section" => &mut section,
+            b"Priority" => &mut priority,
+            b"Phased-Update-Percentage" => {
+                phased_percent = text(value).parse().ok().filter(|&percent| percent <= 100).unwrap_or(100);
+                continue;
+            }
+            _ => continue,
+        };
+        *place = Some(text(value));
+    }
+    let version = version.filter(|version| deb::parse(version).is_ok())?;
+    let (source, source_version) = status::split_source(source.as_deref(), name);
+    Some((
+        architecture?,
+        ListedVersion { source_version: source_version.unwrap_or_else(|| version.clone()), version, source, section, priority, phased_percent, lists: Vec::new() },
+    ))
+}
+
+fn report_list_problems(index: &Index, found: &FoundLists, malformed: &HashMap<usize, u32>, problems: &mut Vec<Problem>) {
+    for (number, (summary, file)) in index.lists.iter().zip(&found.files).enumerate() {
+        let path = file.path.display().to_string();
+        let n_malformed = summary.n_malformed + malformed.get(&number).copied().unwrap_or(0);
+        let mut report = |code, message: String| problems.push(Problem::new(code, &path, message).with_hint("run `apt-get update` on the node"));
+        if n_malformed > 0 {
+            report(ProblemCode::Malformed, format!("{n_malformed} stanzas of {path} were not understood and were left out"));
+        }
+        if summary.n_oversized > 0 {
+            report(ProblemCode::LimitReached, format!("{} stanzas of {path} are longer than {} bytes and were left out", summary.n_oversized, stanza::STANZA_BYTES_MAX));
+        }
+        if let Some(error) = &summary.error {
+            report(ProblemCode::FileUnreadable, format!("{path} was read up to byte {}: {error}", summary.n_bytes));
+        } else if let Some(expected) = found.expected_bytes[number].filter(|&expected| expected != summary.n_bytes) {
+            report(ProblemCode::Malformed, format!("{path} has {} bytes, and its Release file says {expected}: it is cut off or was changed", summary.n_bytes));
+        }
+    }
+}
+
+/// Fills in where the installed version comes from, and adds the newer ones with apt's view of each.
+fn decide_package(
+    package: &mut InstalledPackage,
+    mut listed: Vec<ListedVersion>,
+    repositories: &[Repository],
+    policy: &Policy,
+    native: &str,
+    phasing: &Phasing,
+    available: &mut Vec<AvailableVersion>,
+) {
+    let installed_at = listed.partition_point(|version| deb::compare(&version.version, &package.version) == Ordering::Greater);
+    if listed.get(installed_at).is_none_or(|version| version.version != package.version) {
+        listed.insert(installed_at, ListedVersion::installed(package));
+    }
+    package.repositories = listed[installed_at].lists.clone();
+    if installed_at == 0 {
+        return;
+    }
+
+    let origins: Vec<Vec<Origin>> = (listed.iter().enumerate())
+        .map(|(at, version)| {
+            let status = (at == installed_at).then_some(Origin::Status);
+            version.lists.iter().map(|&list| Origin::Repository(&repositories[list])).chain(status).collect()
+        })
+        .collect();
+    let views: Vec<VersionView> = (listed.iter().zip(&origins).enumerate())
+        .map(|(at, (version, origins))| VersionView {
+            package: &package.name,
+            architecture: native_for_all(&package.architecture, native),
+            version: &version.version,
+            source: &version.source,
+            source_version: &version.source_version,
+            origins,
+            repositories: &version.lists,
+            installed: at == installed_at,
+        })
+        .collect();
+    let candidate = policy.candidate(&views);
+    for (at, version) in listed[..installed_at].iter().enumerate() {
+        let offer = match candidate {
+            Some((preferred, _)) if preferred == at => phasing.offer(version, &listed[at..installed_at], repositories),
+            Some((preferred, _)) if preferred < at && policy.priority(&views[at]) > 0 => Offer::Superseded,
+            Some((_, preferred_priority)) => Offer::Pinned { priority: policy.priority(&views[at]), preferred_priority },
+            None => Offer::Pinned { priority: policy.priority(&views[at]), preferred_priority: 0 },
+        };
+        available.push(AvailableVersion {
+            name: package.name.clone(),
+            architecture: package.architecture.clone(),
+            version: version.version.clone(),
+            offer,
+            source: version.source.clone(),
+            section: version.section.clone(),
+            priority: version.priority.clone(),
+            // A repository has a version at the latest when it was published.
+            first_seen_at: version.lists.iter().filter_map(|&list| repositories[list].released_at).min(),
+            repositories: version.lists.clone(),
+        });
+    }
+}
+
+impl ListedVersion {
+    /// The installed version when no list has it.
+    fn installed(package: &InstalledPackage) -> Self {
+        Self {
+            version: package.version.clone(),
+            source: package.source.clone(),
+            source_version: package.source_version.clone().unwrap_or_else(|| package.version.clone()),
+            section: package.section.clone(),
+            priority: package.priority.clone(),
+            phased_percent: 100,
+            lists: Vec::new(),
+        }
+    }
+}
+
+/// Whether this machine takes part in phased updates, and how.
+enum Phasing {
+    Always,
+    Never,
+    ByMachine(String),
+}
+
+impl Phasing {
+    fn new(root: &Root, config: &AptConfig) -> Self {
+        let flag = |name: &str| config.flag(&format!("APT::Get::{name}")).or_else(|| config.flag(&format!("Update-Manager::{name}")));
+        if flag("Always-Include-Phased-Updates") == Some(true) {
+            return Self::Always;
+        }
+        if flag("Never-Include-Phased-Updates") == Some(true) {
+            return Self::Never;
+        }
+        let configured = config.get("APT::Machine-ID").map(str::to_owned);
+        match configured.or_else(|| root.read_text("/etc/machine-id", &mut Vec::new())).map(|id| id.trim().to_owned()) {
+            Some(id) if !id.is_empty() => Self::ByMachine(id),
+            _ => Self::Always,
+        }
+    }
+
+    /// How the candidate is offered; `newer` are the versions from it down to the installed one.
+    /// Security updates are never held back, as apt rules.
+    fn offer(&self, candidate: &ListedVersion, newer: &[ListedVersion], repositories: &[Repository]) -> Offer {
+        let percent = candidate.phased_percent;
+        let is_security = || newer.iter().flat_map(|version| &version.lists).any(|&list| repositories[list].suite.as_deref().is_some_and(|suite| suite.ends_with("-security")));
+        let excluded = match self {
+            Self::Always => false,
+            Self::Never => true,
+            Self::ByMachine(id) => phasing::is_excluded(&candidate.source, &candidate.source_version, id, percent),
+        };
+        if percent < 100 && excluded && !is_security() { Offer::Phased { percent } } else { Offer::Candidate }
+    }
+}
+
+/// Reads a problem into the report when the status file cannot be read.
+pub fn status_problem(error: &std::io::Error) -> Problem {
+    unreadable(STATUS_PATH, error)
+}

@@ -1,0 +1,3 @@
+//! Package managers, one folder or file each.
+
+pub mod apt;

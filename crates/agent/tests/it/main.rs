@@ -1,0 +1,6 @@
+//! Tests of the agent against real package managers in real roots.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod apt_candidates;
+mod apt_files;
+mod deb_versions;

@@ -1,0 +1,30 @@
+//! The system clock and the system's source of chance.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use domain::model::id::IdSource;
+use domain::model::time::{Clock, Timestamp};
+
+/// The clock of the machine.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// A source of ids that no other process repeats.
+pub fn ids() -> anyhow::Result<IdSource> {
+    Ok(IdSource::seeded(u64::from_le_bytes(random()?)))
+}
+
+/// Random bytes from the system, fit for secrets.
+pub fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).context("failed to read random bytes from the system")?;
+    Ok(bytes)
+}

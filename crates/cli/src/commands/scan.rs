@@ -1,0 +1,154 @@
+//! `fettle scan`: inventory, judgement and report in one process, with no server.
+
+use std::path::{Path, PathBuf};
+
+use agent::inventory;
+use agent::package_manager::apt;
+use agent::root::Root;
+use anyhow::Context;
+use domain::decide::judge::{self, LIST_AGE_DAYS_MAX};
+use domain::model::baseline::{self, Baseline};
+use domain::model::compliance::PatchState;
+use domain::model::inventory::{Inventory, Reboot};
+use domain::model::problem::Problem;
+use domain::model::scan_report::{BaselineSource, PatchRow, ScanReport};
+use domain::model::time::Clock;
+
+use crate::clock::SystemClock;
+use crate::exit::Exit;
+use crate::printer::{Format, Printer};
+use crate::settings;
+
+/// Arguments of `fettle scan`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Folder that holds the system to scan
+    #[arg(long, default_value = "/", value_name = "DIR")]
+    root: PathBuf,
+    /// Baseline to judge by, YAML or JSON; else the predefined one of the operating system
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Judge by the package lists on disk, without `apt-get update` first
+    #[arg(long)]
+    no_refresh: bool,
+    /// Days after which package lists are too old to prove anything
+    #[arg(long, value_name = "DAYS", default_value_t = LIST_AGE_DAYS_MAX)]
+    max_list_age: u16,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// Scans and prints. The exit code is the verdict.
+pub fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
+    let custom = match arguments.baseline.as_deref().map(read_baseline).transpose() {
+        Ok(custom) => custom,
+        Err(UnusableBaseline { error, hint }) => {
+            printer.error(&error);
+            if let Some(hint) = hint {
+                printer.hint(&hint);
+            }
+            return Ok(Exit::Usage);
+        }
+    };
+    let root = Root::new(&arguments.root);
+    let refresh_problem = (!arguments.no_refresh).then(|| refresh(&root, printer)).flatten();
+    let mut inventory = inventory::collect(&root, Some(&settings::cache_folder()), SystemClock.now())?;
+    inventory.problems.extend(refresh_problem);
+    let report = judge(&inventory, custom, arguments.max_list_age);
+    match arguments.format {
+        Format::Json => printer.json(&report)?,
+        Format::Table => print(&report, printer),
+    }
+    Ok(report.verdict.into())
+}
+
+/// Brings the package lists up to date, saying so, because it takes seconds.
+pub fn refresh(root: &Root, printer: &Printer) -> Option<Problem> {
+    if !root.is_running_system() {
+        return None;
+    }
+    printer.note("refreshing package lists (apt-get update)");
+    apt::refresh(root)
+}
+
+fn judge(inventory: &Inventory, custom: Option<(Baseline, BaselineSource)>, list_age_days: u16) -> ScanReport {
+    let (baseline, id, source) = match custom {
+        Some((baseline, source)) => (Some(baseline), None, source),
+        None => {
+            let named = baseline::predefined().into_iter().find(|named| Some(named.baseline.operating_system) == inventory.platform.operating_system);
+            let id = named.as_ref().map(|named| named.id.to_string());
+            (named.map(|named| named.baseline), id, BaselineSource::Predefined)
+        }
+    };
+    let judgement = judge::judge(inventory, baseline.as_ref(), list_age_days, inventory.collected_at);
+    ScanReport::new(inventory, baseline.as_ref().map(|baseline| (baseline, id, source)), judgement)
+}
+
+struct UnusableBaseline {
+    error: anyhow::Error,
+    hint: Option<String>,
+}
+
+fn read_baseline(path: &Path) -> Result<(Baseline, BaselineSource), UnusableBaseline> {
+    let place = path.display().to_string();
+    let bytes = std::fs::read(path).with_context(|| format!("failed to read baseline `{place}`")).map_err(|error| UnusableBaseline { error, hint: None })?;
+    let text = String::from_utf8(bytes).with_context(|| format!("baseline `{place}` is not UTF-8 text")).map_err(|error| UnusableBaseline { error, hint: None })?;
+    let baseline = Baseline::parse(&text).map_err(|error| {
+        let hint = error.hint().map(str::to_owned);
+        UnusableBaseline { error: anyhow::Error::new(error).context(format!("baseline `{place}` cannot be used")), hint }
+    })?;
+    Ok((baseline, BaselineSource::File { path: place }))
+}
+
+/// Prints a report for people: verdict first, then what to do, then the rest as counts.
+pub fn print(report: &ScanReport, printer: &Printer) {
+    let baseline = report.baseline.as_ref().map_or_else(|| "none".to_owned(), |baseline| baseline.name.clone());
+    printer.line(format!("{}  {}", printer.bold(&report.node.name), report.platform.name));
+    printer.line(format!("  packages   {} installed, {}", report.node.n_packages, report.platform.architecture));
+    printer.line(format!("  baseline   {baseline}"));
+    printer.line(format!("  lists      {}", report.lists_refreshed_at.map_or_else(|| "never refreshed".to_owned(), |at| format!("refreshed {at}"))));
+    printer.line(format!("  reboot     {}", reboot_words(&report.reboot)));
+    let counts = PatchState::ALL.into_iter().filter(|&state| report.counts.of(state) > 0).map(|state| format!("{} {}", report.counts.of(state), state.words()));
+    printer.line(format!("  patches    {}", counts.collect::<Vec<_>>().join(", ")));
+    printer.line(format!("  verdict    {}", printer.bold(report.verdict.words())));
+    for reason in &report.reasons {
+        printer.line(format!("             because {reason}"));
+    }
+    print_patches(report, printer);
+    for warning in &report.warnings {
+        printer.note(format!("warning: {}", warning.message));
+        if let Some(hint) = &warning.hint {
+            printer.hint(hint);
+        }
+    }
+}
+
+fn print_patches(report: &ScanReport, printer: &Printer) {
+    let shown: Vec<&PatchRow> = report.patches.iter().filter(|patch| patch.state.is_non_compliant() || patch.state == PatchState::AvailableSecurityUpdate).collect();
+    if shown.is_empty() {
+        return;
+    }
+    printer.line("");
+    printer.table(
+        ["patch", "installed", "available", "state", "class", "why"],
+        shown.into_iter().map(|patch| {
+            [
+                format!("{}:{}", patch.name, patch.architecture),
+                patch.installed_version.clone(),
+                patch.available_version.clone().unwrap_or_default(),
+                patch.state.words().to_owned(),
+                patch.classification.word().to_owned(),
+                patch.reason.text.clone(),
+            ]
+        }),
+    );
+}
+
+fn reboot_words(reboot: &Reboot) -> String {
+    match reboot {
+        Reboot::NotPending => "not pending".to_owned(),
+        Reboot::Pending { causes } => format!("pending: {}", causes.join("; ")),
+        Reboot::Unknown => "cannot be told for a folder".to_owned(),
+    }
+}

@@ -1,0 +1,26 @@
+//! Folders and addresses, from flags, then the environment, then defaults.
+
+use std::env;
+use std::path::PathBuf;
+
+/// Where the server keeps its data when nothing else is said.
+pub fn data_folder() -> PathBuf {
+    home_folder("XDG_DATA_HOME", ".local/share", "/var/lib")
+}
+
+/// Where a scan keeps what makes the next one faster.
+pub fn cache_folder() -> PathBuf {
+    home_folder("XDG_CACHE_HOME", ".cache", "/var/cache")
+}
+
+/// `$VARIABLE/fettle`, else `~/BELOW_HOME/fettle`; for a user without a home, `SYSTEM/fettle`.
+fn home_folder(variable: &str, below_home: &str, system: &str) -> PathBuf {
+    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(below_home)));
+    base.unwrap_or_else(|| PathBuf::from(system)).join("fettle")
+}
+
+/// Whether colour is wanted: the terminal has it and `NO_COLOR` is not set.
+pub fn colour_wanted() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && env::var_os("TERM").is_none_or(|value| value != "dumb")
+}

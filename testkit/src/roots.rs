@@ -1,0 +1,126 @@
+//! Real Debian systems in folders: made once with debootstrap, changed under an overlay.
+//!
+//! Everything that is installed or configured happens below these folders; the machine itself is
+//! never touched. Needs root, debootstrap and the mirror that the machine's own apt uses.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Servers and libraries that usually have updates, so that there is something to find.
+const PACKAGES: &str = "ca-certificates,openssl,curl,openssh-client,libxml2,bind9-host,vim-tiny,rsync,python3-minimal,nginx-light,perl,git";
+
+/// The folder with the unchanged system of a release: installed from the release's own suite
+/// without updates, then pointed at updates and security. Made at first use.
+pub fn base(release: &str) -> PathBuf {
+    let roots = roots_folder();
+    fs::create_dir_all(&roots).expect("the folder of test roots can be made");
+    let root = roots.join(release);
+    // Tests run as processes of their own; the first one makes the root, the others wait.
+    let lock = File::create(roots.join(format!("{release}.lock"))).expect("the lock can be made");
+    lock.lock().expect("the lock can be taken");
+    let done = roots.join(format!("{release}.done"));
+    if !done.exists() {
+        make(release, &root);
+        File::create(&done).expect("the mark can be made");
+    }
+    root
+}
+
+fn roots_folder() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target"), PathBuf::from);
+    target.join("roots")
+}
+
+fn make(release: &str, root: &Path) {
+    let _ = fs::remove_dir_all(root);
+    let (main, security) = mirrors();
+    run(Command::new("debootstrap").args(["--variant=minbase", &format!("--include={PACKAGES}"), release]).arg(root).arg(&main));
+    fs::write(root.join("usr/sbin/policy-rc.d"), "#!/bin/sh\nexit 101\n").expect("the root can be written");
+    let sources = format!("deb {main} {release} main\ndeb {main} {release}-updates main\ndeb {security} {release}-security main\n");
+    fs::write(root.join("etc/apt/sources.list"), sources).expect("the root can be written");
+    run(chroot(root, ["apt-get", "-qq", "update"]).env("DEBIAN_FRONTEND", "noninteractive"));
+}
+
+/// The main and the security mirror of the machine's own apt.
+fn mirrors() -> (String, String) {
+    let mut uris = Vec::new();
+    for folder in ["/etc/apt", "/etc/apt/sources.list.d"] {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let text = fs::read_to_string(entry.path()).unwrap_or_default();
+            let words = text.lines().filter(|line| line.starts_with("URIs:") || line.starts_with("deb ")).flat_map(str::split_whitespace);
+            uris.extend(words.filter(|word| word.contains("://") && word.contains("debian")).map(|uri| uri.trim_end_matches('/').to_owned()));
+        }
+    }
+    uris.sort_by_key(String::len);
+    let of_kind = |security: bool| uris.iter().find(|uri| uri.contains("security") == security).cloned();
+    let main = of_kind(false).expect("the machine's apt has a Debian mirror");
+    let security = of_kind(true).unwrap_or_else(|| format!("{main}-security"));
+    (main, security)
+}
+
+/// A changed copy of a base root: an overlay that is gone when this is dropped.
+#[derive(Debug)]
+pub struct Overlay {
+    folder: tempfile::TempDir,
+}
+
+impl Overlay {
+    /// An unchanged copy.
+    pub fn of(release: &str) -> Self {
+        let base = base(release);
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        for part in ["upper", "work", "root"] {
+            fs::create_dir(folder.path().join(part)).expect("a folder can be made");
+        }
+        let at = |part: &str| folder.path().join(part).display().to_string();
+        // The upper layer must not lie on an overlay itself, so it gets a file system of its own.
+        run(Command::new("mount").args(["-t", "tmpfs", "tmpfs", &at("upper")]));
+        for part in ["data", "work"] {
+            fs::create_dir(folder.path().join("upper").join(part)).expect("a folder can be made");
+        }
+        let options = format!("lowerdir={},upperdir={},workdir={}", base.display(), at("upper/data"), at("upper/work"));
+        run(Command::new("mount").args(["-t", "overlay", "overlay", "-o", &options, &at("root")]));
+        Self { folder }
+    }
+
+    /// Its root folder.
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    /// Writes a file below the root.
+    pub fn write(&self, path: &str, text: &str) -> &Self {
+        let path = self.path().join(path);
+        fs::create_dir_all(path.parent().expect("a file has a folder")).expect("a folder can be made");
+        fs::write(path, text).expect("the root can be written");
+        self
+    }
+
+    /// Runs a shell script inside, and returns its output.
+    pub fn shell(&self, script: &str) -> String {
+        let output = run(chroot(&self.path(), ["sh", "-ec", script]).env("LC_ALL", "C").env("DEBIAN_FRONTEND", "noninteractive"));
+        String::from_utf8(output.stdout).expect("tools print UTF-8 in the C locale")
+    }
+}
+
+impl Drop for Overlay {
+    fn drop(&mut self) {
+        for part in ["root", "upper"] {
+            let _ = Command::new("umount").arg("-l").arg(self.folder.path().join(part)).status();
+        }
+    }
+}
+
+fn chroot<const N: usize>(root: &Path, arguments: [&str; N]) -> Command {
+    let mut command = Command::new("chroot");
+    command.arg(root).args(arguments);
+    command
+}
+
+#[track_caller]
+fn run(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|error| panic!("failed to start {command:?}: {error}"));
+    assert!(output.status.success(), "{command:?} failed: {}\n{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    output
+}
