@@ -55,7 +55,10 @@ impl Kernel {
                 .filter(|(_, release)| release.starts_with(|c: char| c.is_ascii_digit()))
         };
         let (running, _) = images().find(|(_, release)| *release == self.release)?;
-        let flavour = |release: &str| release.rsplit_once(|c: char| c.is_ascii_digit()).map(|(_, flavour)| flavour.to_owned());
+        let flavour = |release: &str| {
+            let at = release.as_bytes().windows(2).position(|pair| pair[0] == b'-' && pair[1].is_ascii_alphabetic())?;
+            Some(release[at..].to_owned())
+        };
         let (newest, newest_release) = images().filter(|(_, release)| flavour(release) == flavour(&self.release)).max_by(|(_, a), (_, b)| deb::compare(a, b))?;
         if newest_release != self.release && deb::compare(newest_release, &self.release).is_gt() {
             return Some(format!("kernel {} runs, {newest_release} is installed", self.release));
