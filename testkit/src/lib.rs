@@ -5,3 +5,9 @@ pub mod clock;
 pub mod inventories;
 pub mod postgres;
 pub mod roots;
+
+/// A folder that is gone when dropped.
+#[must_use]
+pub fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder can be made")
+}

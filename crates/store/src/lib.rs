@@ -1,1 +1,21 @@
-//! Placeholder.
+//! SQLite and PostgreSQL behind one SQL text.
+//!
+//! `Database::read` and `Database::write` open transactions; the methods of each aggregate are in
+//! its own file, written once. `dialect` is the only file that knows which database it talks to.
+
+mod audit;
+#[doc(hidden)]
+pub mod conformance;
+mod content;
+mod dialect;
+mod migrate;
+pub mod nodes;
+pub mod operations;
+pub mod patches;
+pub mod scans;
+pub mod sessions;
+mod sql;
+
+pub use audit::{AuditEntry, AuditError};
+pub use migrate::NEWEST_MIGRATION;
+pub use sql::{Database, ReadTx, StoreError, WriteTx};

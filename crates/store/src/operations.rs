@@ -1,0 +1,172 @@
+//! Operations and their invocations: work that was asked for, node by node.
+
+use domain::model::id::{NodeId, OperationId};
+use domain::model::package::Digest;
+use domain::model::time::Timestamp;
+
+use crate::dialect;
+use crate::sql::{ReadTx, Row, StoreError, WriteTx, sql};
+
+/// How far one node's part of an operation got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvocationState {
+    /// The node has not taken it.
+    Pending,
+    /// The node works on it.
+    Running,
+    /// Done.
+    Succeeded,
+    /// Not done.
+    Failed,
+}
+
+impl InvocationState {
+    const ALL: [Self; 4] = [Self::Pending, Self::Running, Self::Succeeded, Self::Failed];
+
+    /// The spelling of the wire.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Running => "RUNNING",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+        }
+    }
+}
+
+/// An operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperationRecord {
+    /// Its id.
+    pub id: OperationId,
+    /// What is to be done: `scan`.
+    pub kind: String,
+    /// Who asked.
+    pub requested_by: String,
+    /// When.
+    pub requested_at: Timestamp,
+    /// Digest of the request, to tell a repeated request from another one with the same key.
+    pub request_digest: String,
+}
+
+/// One node's part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvocationRecord {
+    /// The node.
+    pub node_id: String,
+    /// How far it got.
+    pub state: InvocationState,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// What there is to say about it.
+    pub message: Option<String>,
+}
+
+impl WriteTx {
+    /// Stores an operation with a pending invocation per node.
+    pub async fn insert_operation(&mut self, operation: &OperationRecord, idempotency_key: Option<&str>, nodes: &[NodeId]) -> Result<(), StoreError> {
+        let statement = sql("INSERT INTO operations (id, kind, requested_by, requested_at, idempotency_key, request_digest) VALUES ($1, $2, $3, $4, $5, $6)")
+            .bind(operation.id.as_str())
+            .bind(&operation.kind)
+            .bind(&operation.requested_by)
+            .bind(operation.requested_at.as_millis())
+            .bind(idempotency_key)
+            .bind(&operation.request_digest);
+        self.execute(statement).await?;
+        for node_id in nodes {
+            let statement = sql("INSERT INTO invocations (operation_id, node_id, state) VALUES ($1, $2, $3)")
+                .bind(operation.id.as_str())
+                .bind(node_id.as_str())
+                .bind(InvocationState::Pending.code());
+            self.execute(statement).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the oldest pending invocation of a node.
+    pub async fn claim_invocation(&mut self, node_id: &NodeId, now: Timestamp) -> Result<Option<OperationId>, StoreError> {
+        let lock = dialect::claim_lock(self);
+        let statement = sql(format!("SELECT operation_id FROM invocations WHERE node_id = $1 AND state = $2 ORDER BY operation_id LIMIT 1{lock}"))
+            .bind(node_id.as_str())
+            .bind(InvocationState::Pending.code());
+        let Some(row) = self.optional(statement).await? else { return Ok(None) };
+        let id = operation_id(&row, "operation_id")?;
+        let statement = sql("UPDATE invocations SET state = $1, claimed_at = $2 WHERE operation_id = $3 AND node_id = $4")
+            .bind(InvocationState::Running.code())
+            .bind(now.as_millis())
+            .bind(id.as_str())
+            .bind(node_id.as_str());
+        self.execute(statement).await?;
+        Ok(Some(id))
+    }
+
+    /// Ends an invocation.
+    pub async fn finish_invocation(&mut self, id: &OperationId, node_id: &NodeId, state: InvocationState, message: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
+        let statement = sql("UPDATE invocations SET state = $1, finished_at = $2, message = $3 WHERE operation_id = $4 AND node_id = $5")
+            .bind(state.code())
+            .bind(now.as_millis())
+            .bind(message)
+            .bind(id.as_str())
+            .bind(node_id.as_str());
+        self.execute(statement).await.map(|_| ())
+    }
+
+    /// Gives back what a node had taken when its process ended.
+    pub async fn release_invocations(&mut self, node_id: &NodeId) -> Result<u64, StoreError> {
+        let statement = sql("UPDATE invocations SET state = $1, claimed_at = NULL WHERE node_id = $2 AND state = $3")
+            .bind(InvocationState::Pending.code())
+            .bind(node_id.as_str())
+            .bind(InvocationState::Running.code());
+        self.execute(statement).await
+    }
+}
+
+impl ReadTx {
+    /// An operation by id.
+    pub async fn find_operation(&mut self, id: &OperationId) -> Result<Option<OperationRecord>, StoreError> {
+        self.optional(sql("SELECT * FROM operations WHERE id = $1").bind(id.as_str())).await?.as_ref().map(operation).transpose()
+    }
+
+    /// The operation that was requested with a key.
+    pub async fn find_operation_by_key(&mut self, idempotency_key: &str) -> Result<Option<OperationRecord>, StoreError> {
+        self.optional(sql("SELECT * FROM operations WHERE idempotency_key = $1").bind(idempotency_key)).await?.as_ref().map(operation).transpose()
+    }
+
+    /// Invocations of an operation, by node.
+    pub async fn list_invocations(&mut self, id: &OperationId) -> Result<Vec<InvocationRecord>, StoreError> {
+        let rows = self.rows(sql("SELECT * FROM invocations WHERE operation_id = $1 ORDER BY node_id").bind(id.as_str())).await?;
+        rows.iter()
+            .map(|row| {
+                let state: String = row.get("state")?;
+                let state = InvocationState::ALL.into_iter().find(|known| known.code() == state).ok_or(StoreError::Damaged { what: "invocation state", detail: state })?;
+                Ok(InvocationRecord {
+                    node_id: row.get("node_id")?,
+                    state,
+                    finished_at: row.get::<Option<i64>>("finished_at")?.map(Timestamp::from_millis),
+                    message: row.get("message")?,
+                })
+            })
+            .collect()
+    }
+}
+
+/// The digest that tells requests apart.
+pub fn request_digest(kind: &str, nodes: &[NodeId]) -> Digest {
+    let ids: Vec<_> = nodes.iter().map(NodeId::as_str).collect();
+    Digest::of(format!("{kind}\n{}", ids.join("\n")).as_bytes())
+}
+
+fn operation_id(row: &Row, column: &str) -> Result<OperationId, StoreError> {
+    let id: String = row.get(column)?;
+    id.parse().map_err(|error: domain::model::id::IdError| StoreError::Damaged { what: "operation id", detail: error.to_string() })
+}
+
+fn operation(row: &Row) -> Result<OperationRecord, StoreError> {
+    Ok(OperationRecord {
+        id: operation_id(row, "id")?,
+        kind: row.get("kind")?,
+        requested_by: row.get("requested_by")?,
+        requested_at: Timestamp::from_millis(row.get("requested_at")?),
+        request_digest: row.get("request_digest")?,
+    })
+}

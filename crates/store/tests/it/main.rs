@@ -1,0 +1,58 @@
+//! Conformance: every behaviour of the store, on SQLite and on PostgreSQL.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod conformance;
+
+/// Makes each behaviour a test on both databases.
+macro_rules! on_both_databases {
+    ($($behaviour:ident)*) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                let folder = testkit::folder();
+                let path = folder.path().join("fettle.db");
+                let database = store::Database::open_sqlite(&path, 0).await.unwrap();
+                crate::conformance::$behaviour(database).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                let server = testkit::postgres::Postgres::start();
+                let database = store::Database::open_postgres(&server.url(), 0).await.unwrap();
+                crate::conformance::$behaviour(database.clone()).await;
+                database.close().await;
+            })*
+        }
+    };
+}
+
+on_both_databases! {
+    a_node_reads_back_and_is_replaced
+    pages_visit_every_node_once_in_order
+    nodes_are_found_by_name_and_by_the_verdict_of_today
+    the_fleet_summary_is_the_sum_of_its_nodes
+    equal_scans_are_stored_once
+    patches_are_counted_over_the_nodes_that_share_a_judgement
+    a_version_keeps_the_time_it_was_first_seen
+    two_claims_never_take_the_same_invocation
+    an_idempotency_key_belongs_to_one_operation
+    secrets_end_and_expire
+    the_audit_chain_holds_under_concurrent_writers
+    nothing_of_a_dropped_transaction_stays
+    opening_again_changes_nothing
+    data_of_a_newer_release_is_refused
+}
+
+#[tokio::test]
+async fn both_databases_have_the_same_columns() {
+    let folder = testkit::folder();
+    let path = folder.path().join("fettle.db");
+    let sqlite = store::Database::open_sqlite(&path, 0).await.unwrap();
+    let server = testkit::postgres::Postgres::start();
+    let postgres = store::Database::open_postgres(&server.url(), 0).await.unwrap();
+    let columns = store::conformance::columns(&sqlite).await.unwrap();
+    assert!(columns.len() > 80, "every table is compared");
+    assert_eq!(columns, store::conformance::columns(&postgres).await.unwrap());
+    postgres.close().await;
+}
