@@ -1,1 +1,11 @@
-//! Placeholder.
+//! The control plane: HTTP API, console, actions.
+//!
+//! `http` and `ui` parse a request, call one action and show the answer. `actions` authorise,
+//! load, decide, save and record; they are the only callers of the store.
+
+pub mod actions;
+pub mod app;
+pub mod http;
+mod ui;
+
+pub use app::App;

@@ -65,6 +65,12 @@ impl ReadTx {
         rows.iter().map(entry).collect()
     }
 
+    /// How many entries there are.
+    pub async fn count_audit(&mut self) -> Result<i64, StoreError> {
+        let row = self.optional(sql("SELECT COALESCE(MAX(sequence), 0) AS n FROM audit")).await?;
+        row.map_or(Ok(0), |row| row.get("n"))
+    }
+
     /// Recomputes the whole chain.
     pub async fn check_audit(&mut self) -> Result<Result<i64, AuditError>, StoreError> {
         let (mut last, mut previous) = (0, String::new());

@@ -1,0 +1,99 @@
+//! What can be done, one file per resource: authorise, load, decide, save, record in audit.
+
+pub mod baselines;
+pub mod nodes;
+pub mod operations;
+pub mod overview;
+pub mod patches;
+pub mod reports;
+pub mod sessions;
+
+use domain::model::id::SessionId;
+use store::StoreError;
+
+/// Who asks. Every action takes one, so that none can be reached without signing in.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The session or token.
+    pub session: SessionId,
+    /// Whose it is.
+    pub actor: String,
+}
+
+/// Why an action did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ActionError {
+    /// There is no such thing.
+    #[error("there is no {noun} `{id}`")]
+    NotFound {
+        /// What kind of thing.
+        noun: &'static str,
+        /// The id that was given.
+        id: String,
+    },
+    /// A value is impossible.
+    #[error("{message}")]
+    InvalidValue {
+        /// The field or parameter.
+        field: &'static str,
+        /// What is wrong with it.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// The cursor belongs to another list.
+    #[error("the cursor was not given out by this list with these filters")]
+    InvalidCursor,
+    /// The key was used for another request.
+    #[error("the idempotency key `{key}` was used for another request")]
+    IdempotencyConflict {
+        /// The key.
+        key: String,
+    },
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+}
+
+impl ActionError {
+    fn not_found(noun: &'static str, id: impl ToString) -> Self {
+        Self::NotFound { noun, id: id.to_string() }
+    }
+
+    fn invalid(field: &'static str, message: impl Into<String>) -> Self {
+        Self::InvalidValue { field, message: message.into(), hint: None }
+    }
+}
+
+/// How many rows of a page: the wanted number within bounds, else the default.
+fn page_limit(wanted: Option<u32>) -> Result<u32, ActionError> {
+    match wanted {
+        None => Ok(api::page::LIMIT_DEFAULT),
+        Some(limit @ 1..=api::page::LIMIT_MAX) => Ok(limit),
+        Some(other) => Err(ActionError::invalid("limit", format!("limit {other} is not from 1 to {}", api::page::LIMIT_MAX))),
+    }
+}
+
+/// Longest search text.
+const SEARCH_LENGTH_MAX: usize = 200;
+
+fn search_text(text: Option<&str>) -> Result<Option<String>, ActionError> {
+    let text = text.map(str::trim).filter(|text| !text.is_empty());
+    if text.is_some_and(|text| text.len() > SEARCH_LENGTH_MAX || text.contains('\0')) {
+        return Err(ActionError::invalid("q", format!("the search text must be plain and have at most {SEARCH_LENGTH_MAX} bytes")));
+    }
+    Ok(text.map(str::to_owned))
+}
+
+/// A page from one row more than it may have: the rows, and the cursor when more follow.
+fn cut_page<T>(mut rows: Vec<T>, limit: u32, list: &str, cursor: impl Fn(&T) -> api::page::Cursor) -> (Vec<T>, Option<String>) {
+    let limit = limit as usize;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(|last| cursor(last).encode(list));
+    (rows, next)
+}
+
+fn decode_cursor(cursor: Option<&str>, list: &str) -> Result<Option<api::page::Cursor>, ActionError> {
+    cursor.map(|cursor| api::page::Cursor::decode(cursor, list).ok_or(ActionError::InvalidCursor)).transpose()
+}

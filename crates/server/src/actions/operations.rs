@@ -1,0 +1,99 @@
+//! Operations: asking nodes for work, and what became of it.
+
+use api::v1::operation::{CreateOperation, NODES_MAX, OperationKind};
+use domain::model::id::{NodeId, OperationId};
+use store::AuditEntry;
+use store::operations::{InvocationRecord, InvocationState, OperationRecord, request_digest};
+
+use crate::App;
+use crate::actions::{ActionError, Caller};
+
+/// An operation with its part on each node.
+pub type Operation = (OperationRecord, Vec<InvocationRecord>);
+
+/// Longest idempotency key.
+const KEY_LENGTH_MAX: usize = 128;
+
+/// Requests work. The same key and request give the same operation again.
+pub async fn request(app: &App, caller: &Caller, body: &CreateOperation, idempotency_key: Option<&str>) -> Result<Operation, ActionError> {
+    if idempotency_key.is_some_and(|key| key.is_empty() || key.len() > KEY_LENGTH_MAX) {
+        return Err(ActionError::invalid("Idempotency-Key", format!("the idempotency key must have 1 to {KEY_LENGTH_MAX} characters")));
+    }
+    let kind = match body.kind {
+        OperationKind::Scan => "scan",
+    };
+    if body.nodes.is_empty() || body.nodes.len() > NODES_MAX {
+        return Err(ActionError::invalid("nodes", format!("{} nodes are not from 1 to {NODES_MAX}", body.nodes.len())));
+    }
+    let mut nodes = body.nodes.iter().map(|id| id.parse::<NodeId>().map_err(|error| ActionError::invalid("nodes", error.to_string()))).collect::<Result<Vec<_>, _>>()?;
+    nodes.sort_unstable();
+    nodes.dedup();
+
+    let now = app.now();
+    let digest = request_digest(kind, &nodes);
+    let mut tx = app.database().write().await?;
+    if let Some(key) = idempotency_key
+        && let Some(known) = tx.find_operation_by_key(key).await?
+    {
+        if known.request_digest != digest.as_str() {
+            return Err(ActionError::IdempotencyConflict { key: key.to_owned() });
+        }
+        let invocations = tx.list_invocations(&known.id).await?;
+        return Ok((known, invocations));
+    }
+    for id in &nodes {
+        tx.find_node(id).await?.ok_or_else(|| ActionError::not_found("node", id))?;
+    }
+    let operation = OperationRecord {
+        id: app.create_id(|ids| OperationId::create(ids, now)),
+        kind: kind.to_owned(),
+        requested_by: caller.actor.clone(),
+        requested_at: now,
+        request_digest: digest.as_str().to_owned(),
+    };
+    tx.insert_operation(&operation, idempotency_key, &nodes).await?;
+    let detail = format!("{kind} on {} nodes", nodes.len());
+    tx.append_audit(&AuditEntry { at: now, actor: caller.actor.clone(), action: "operation.request".to_owned(), subject: operation.id.to_string(), detail }).await?;
+    let invocations = tx.list_invocations(&operation.id).await?;
+    tx.commit().await?;
+    app.wake_nodes();
+    Ok((operation, invocations))
+}
+
+/// One operation.
+pub async fn find(app: &App, _caller: &Caller, id: &str) -> Result<Operation, ActionError> {
+    let not_found = || ActionError::not_found("operation", id.chars().take(60).collect::<String>());
+    let operation_id: OperationId = id.parse().map_err(|_| not_found())?;
+    let mut tx = app.database().read().await?;
+    let operation = tx.find_operation(&operation_id).await?.ok_or_else(not_found)?;
+    let invocations = tx.list_invocations(&operation.id).await?;
+    Ok((operation, invocations))
+}
+
+/// Takes a node's next piece of work. Called for the node itself.
+pub async fn claim(app: &App, node_id: &NodeId) -> Result<Option<OperationId>, ActionError> {
+    let mut tx = app.database().write().await?;
+    let claimed = tx.claim_invocation(node_id, app.now()).await?;
+    tx.commit().await?;
+    Ok(claimed)
+}
+
+/// Gives back what a node had taken when it ended without a word.
+pub async fn release(app: &App, node_id: &NodeId) -> Result<(), ActionError> {
+    let mut tx = app.database().write().await?;
+    tx.release_invocations(node_id).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Records how a piece of work ended.
+pub async fn finish(app: &App, id: &OperationId, node_id: &NodeId, outcome: Result<(), String>) -> Result<(), ActionError> {
+    let (state, message) = match outcome {
+        Ok(()) => (InvocationState::Succeeded, None),
+        Err(message) => (InvocationState::Failed, Some(message)),
+    };
+    let mut tx = app.database().write().await?;
+    tx.finish_invocation(id, node_id, state, message.as_deref(), app.now()).await?;
+    tx.commit().await?;
+    Ok(())
+}

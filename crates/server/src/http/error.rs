@@ -1,0 +1,71 @@
+//! How errors reach clients: one envelope, one status for each kind.
+
+use api::error::{ErrorCode, Problem};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::actions::ActionError;
+
+/// An error on its way to a client.
+#[derive(Debug)]
+pub struct ApiError {
+    problem: Problem,
+}
+
+impl ApiError {
+    /// An error of this kind.
+    pub fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { problem: Problem { code, status: status.as_u16(), message: message.into(), hint: None, field: None } }
+    }
+
+    /// The same with advice.
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.problem.hint = Some(hint.into());
+        self
+    }
+
+    /// What is said to the client.
+    pub fn problem(&self) -> &Problem {
+        &self.problem
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl From<ActionError> for ApiError {
+    fn from(error: ActionError) -> Self {
+        let message = error.to_string();
+        match error {
+            ActionError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message),
+            ActionError::InvalidValue { field, hint, .. } => {
+                let mut answer = Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::InvalidValue, message);
+                answer.problem.field = Some(field.to_owned());
+                answer.problem.hint = hint;
+                answer
+            }
+            ActionError::InvalidCursor => Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::InvalidCursor, message).with_hint("begin again without a cursor"),
+            ActionError::IdempotencyConflict { .. } => Self::new(StatusCode::CONFLICT, ErrorCode::IdempotencyConflict, message).with_hint("use a new key for a new request"),
+            ActionError::Store(error) => {
+                // The chain is for the log; the client could do nothing with it.
+                let mut chain = error.to_string();
+                let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
+                while let Some(error) = cause {
+                    chain = format!("{chain}: {error}");
+                    cause = error.source();
+                }
+                tracing::error!(error = %chain, "a request failed in the store");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, "the server failed to answer").with_hint("its log says why")
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self.problem).expect("a problem has text keys only");
+        (self.status(), [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+    }
+}

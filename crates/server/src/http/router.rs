@@ -1,0 +1,67 @@
+//! All routes on one page.
+
+use api::error::ErrorCode;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{StatusCode, Uri};
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+use crate::http::{ApiError, guard, v1};
+use crate::ui;
+
+/// Largest body that is read.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+
+#[derive(OpenApi)]
+#[openapi(info(title = "Fettle", description = "Patch management for whole fleets: the control plane's API.", license(name = "MIT OR Apache-2.0")))]
+struct Document;
+
+/// The server as a service.
+pub fn router(app: App) -> Router {
+    let (v1, document) = v1_routes().split_for_parts();
+    Router::new()
+        .nest("/api/v1", v1.route("/openapi.json", get(|| async { Json(document) })).fallback(no_such_address).method_not_allowed_fallback(no_such_method))
+        .merge(ui::routes())
+        .route("/healthz", get(v1::health::live))
+        .route("/readyz", get(v1::health::ready))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(guard::guard))
+        .with_state(app)
+}
+
+/// The OpenAPI document of the API.
+pub fn openapi() -> serde_json::Value {
+    let mut document = v1_routes().split_for_parts().1;
+    document.servers = Some(vec![utoipa::openapi::Server::new("/api/v1")]);
+    serde_json::to_value(document).expect("the document has text keys only")
+}
+
+fn v1_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(v1::summary::show))
+        .routes(routes!(v1::nodes::list))
+        .routes(routes!(v1::nodes::show))
+        .routes(routes!(v1::nodes::list_patches))
+        .routes(routes!(v1::nodes::list_scans))
+        .routes(routes!(v1::patches::list))
+        .routes(routes!(v1::patches::show))
+        .routes(routes!(v1::patches::list_nodes))
+        .routes(routes!(v1::baselines::list))
+        .routes(routes!(v1::baselines::show))
+        .routes(routes!(v1::operations::create))
+        .routes(routes!(v1::operations::show))
+        .routes(routes!(v1::sign_in_links::create))
+}
+
+async fn no_such_address(uri: Uri) -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, format!("there is no address `/api/v1{}`", uri.path())).with_hint("see /api/v1/openapi.json")
+}
+
+async fn no_such_method(uri: Uri) -> ApiError {
+    let message = format!("`/api/v1{}` does not take this method", uri.path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::MethodNotAllowed, message).with_hint("see /api/v1/openapi.json")
+}

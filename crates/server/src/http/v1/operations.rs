@@ -1,0 +1,35 @@
+//! Operations: requests for work on nodes.
+
+use api::v1::operation::{CreateOperation, Invocation, Operation};
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+
+use crate::App;
+use crate::actions::{Caller, operations};
+use crate::http::ApiError;
+use crate::http::extract::Body;
+
+/// Requests work. The same `Idempotency-Key` and body give the same operation again.
+#[utoipa::path(post, path = "/operations", operation_id = "create_operation", tag = "operations", params(("Idempotency-Key" = Option<String>, Header, description = "1 to 128 characters")), request_body = CreateOperation, responses((status = 201, body = Operation), (status = "default", body = api::error::Problem)))]
+pub async fn create(State(app): State<App>, caller: Caller, headers: HeaderMap, Body(body): Body<CreateOperation>) -> Result<(StatusCode, Json<Operation>), ApiError> {
+    let key = headers.get("Idempotency-Key").map(|value| value.to_str().unwrap_or_default());
+    let requested = operations::request(&app, &caller, &body, key).await?;
+    Ok((StatusCode::CREATED, Json(operation(requested))))
+}
+
+/// One operation.
+#[utoipa::path(get, path = "/operations/{id}", operation_id = "get_operation", tag = "operations", params(("id", description = "operation id")), responses((status = 200, body = Operation), (status = "default", body = api::error::Problem)))]
+pub async fn show(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<Json<Operation>, ApiError> {
+    Ok(Json(operation(operations::find(&app, &caller, &id).await?)))
+}
+
+fn operation((record, invocations): operations::Operation) -> Operation {
+    let invocations = invocations.into_iter().map(|invocation| Invocation {
+        node_id: invocation.node_id,
+        state: invocation.state.code().to_owned(),
+        finished_at: invocation.finished_at.map(|at| at.to_string()),
+        message: invocation.message,
+    });
+    Operation { id: record.id.to_string(), kind: record.kind, requested_by: record.requested_by, requested_at: record.requested_at.to_string(), invocations: invocations.collect() }
+}

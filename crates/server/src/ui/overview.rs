@@ -1,0 +1,107 @@
+//! The fleet at a glance: verdict, counts, and what to do next.
+
+use api::v1::node::ListNodes;
+use api::v1::patch::ListPatches;
+use axum::extract::State;
+use axum::response::Html;
+use domain::model::compliance::PatchState;
+use maud::{Markup, html};
+use store::nodes::FleetSummary;
+
+use crate::App;
+use crate::actions::{nodes, overview, patches};
+use crate::http::BrowserSession;
+use crate::ui::errors::PageError;
+use crate::ui::layout::{self, Section};
+use crate::ui::parts;
+
+pub async fn show(State(app): State<App>, session: BrowserSession) -> Result<Html<String>, PageError> {
+    let caller = &session.caller;
+    let summary = overview::summarize(&app, caller).await?;
+    let worst = nodes::list(&app, caller, &ListNodes { limit: Some(5), ..ListNodes::default() }).await?;
+    let (top_patches, _) = patches::list(&app, caller, &ListPatches { limit: Some(5), ..ListPatches::default() }).await?;
+    let body = html! {
+        div.title { h1 { "Overview" } }
+        (fleet(&summary))
+        div.tiles {
+            @for state in PatchState::ALL {
+                div.tile { b { (summary.counts.of(state)) } span { (state.words()) } }
+            }
+        }
+        section.card {
+            h2 { "By severity" }
+            p.quiet { "apt repositories state no severity, so patches are counted by classification and by the baseline's compliance level." }
+            div.legend {
+                span { b { (summary.counts.security_non_compliant) } " security patches not compliant" }
+                span { b { (summary.counts.critical_non_compliant) } " of compliance level critical" }
+            }
+        }
+        div.columns {
+            section.card { h2 { "What to do next" } (next_steps(&summary)) }
+            section.card {
+                h2 { "Most missing patches" }
+                ul.plain {
+                    @for today in worst.nodes.iter().filter(|today| today.node.last_scan.as_ref().is_some_and(|scan| scan.counts.missing > 0)) {
+                        li {
+                            a href={ "/nodes/" (today.node.id) } { (today.node.name) } " "
+                            span.quiet { (parts::number_of(today.node.last_scan.as_ref().map_or(0, |scan| scan.counts.missing), "patch", "patches")) }
+                        }
+                    }
+                    @if summary.counts.missing == 0 { li.quiet { "No node misses a patch." } }
+                }
+            }
+            section.card {
+                h2 { "Patches missing on most nodes" }
+                ul.plain {
+                    @for patch in top_patches.iter().filter(|patch| patch.n_missing > 0) {
+                        li { a href={ "/patches/" (patch.id) } { (patch.name) } " " span.quiet { (patch.version) " · " (parts::number_of(patch.n_missing, "node", "nodes")) } }
+                    }
+                    @if summary.counts.missing == 0 { li.quiet { "Nothing is missing." } }
+                }
+            }
+        }
+    };
+    Ok(layout::page("Overview", Section::Overview, &session, &body))
+}
+
+fn fleet(summary: &FleetSummary) -> Markup {
+    let parts = [("good", "compliant", summary.n_compliant), ("bad", "not compliant", summary.n_non_compliant), ("doubt", "unknown", summary.n_unknown)];
+    html! {
+        section.card {
+            h2 { (headline(summary)) }
+            (parts::bar(&parts))
+            div.legend {
+                a href="/nodes?verdict=COMPLIANT" { "✓ " (summary.n_compliant) " compliant" }
+                a href="/nodes?verdict=NON_COMPLIANT" { "✕ " (summary.n_non_compliant) " not compliant" }
+                a href="/nodes?verdict=UNKNOWN" { "? " (summary.n_unknown) " unknown" }
+                @if summary.n_stale > 0 { span.quiet { (summary.n_stale) " of the unknown were not scanned for " (crate::app::STALE_AFTER_HOURS) " hours" } }
+            }
+        }
+    }
+}
+
+fn headline(summary: &FleetSummary) -> String {
+    let nodes = parts::number_of(summary.n_nodes, "node", "nodes");
+    match (summary.n_nodes, summary.n_non_compliant, summary.n_unknown) {
+        (0, _, _) => "No node has joined yet".to_owned(),
+        (_, 0, 0) => format!("All of {nodes} compliant"),
+        (_, 0, unknown) => format!("{unknown} of {nodes} could not be judged"),
+        (_, wrong, _) => format!("{wrong} of {nodes} not compliant"),
+    }
+}
+
+fn next_steps(summary: &FleetSummary) -> Markup {
+    let counts = &summary.counts;
+    html! {
+        ol.steps {
+            @if summary.n_nodes == 0 { li { "Wait for the first scan of this machine, or look at the server's log." } }
+            @if summary.n_stale > 0 { li { a href="/nodes?sort=last_scan" { "Find out why " (parts::number_of(summary.n_stale, "node", "nodes")) " stopped reporting" } "." } }
+            @if counts.failed > 0 { li { a href="/nodes?verdict=NON_COMPLIANT" { "Repair " (parts::number_of(counts.failed, "package that is", "packages that are")) " only partly installed" } "." } }
+            @if counts.security_non_compliant > 0 { li { a href="/patches?classification=Security" { "Plan " (parts::number_of(counts.security_non_compliant, "missing security patch", "missing security patches")) } "." } }
+            @if counts.installed_pending_reboot > 0 { li { "Reboot nodes where installed patches are not in effect yet." } }
+            @if counts.available_security_update > 0 { li { a href="/patches?classification=Security" { "Decide about " (parts::number_of(counts.available_security_update, "security patch", "security patches")) " that no rule approves yet" } "." } }
+            @if summary.n_unknown > summary.n_stale { li { a href="/nodes?verdict=UNKNOWN" { "See why " (parts::number_of(summary.n_unknown - summary.n_stale, "node", "nodes")) " could not be judged" } "." } }
+            @if summary.n_nodes > 0 && summary.n_compliant == summary.n_nodes { li { "Nothing. Every node is as its baseline wants it." } }
+        }
+    }
+}
