@@ -43,6 +43,11 @@ impl Client {
         Self { http: reqwest::Client::new(), server: server.into(), token: token.into() }
     }
 
+    /// The server's address.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
     /// Sums over the fleet.
     pub async fn summary(&self) -> Result<FleetSummary, ClientError> {
         self.get("/summary", &()).await

@@ -4,7 +4,9 @@
 
 mod clock;
 mod commands;
+mod data_folder;
 mod exit;
+mod failure;
 mod printer;
 mod settings;
 

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
+use crate::failure::Failure;
 use crate::settings;
 
 /// How a read is printed.
@@ -43,6 +44,9 @@ impl Printer {
         for cause in error.chain().skip(1) {
             self.note(format!("  because: {cause}"));
         }
+        if let Some(failure) = error.downcast_ref::<Failure>() {
+            self.hint(failure.hint());
+        }
     }
 
     /// Advice that belongs to the line before.
@@ -69,6 +73,13 @@ impl Printer {
         }
         for line in table.lines() {
             self.line(line.trim());
+        }
+    }
+
+    /// How to see the next page, where there is one.
+    pub fn next_page(&self, cursor: Option<&str>) {
+        if let Some(cursor) = cursor {
+            self.note(format!("more: add --cursor {cursor}"));
         }
     }
 

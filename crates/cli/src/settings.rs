@@ -24,3 +24,8 @@ fn home_folder(variable: &str, below_home: &str, system: &str) -> PathBuf {
 pub fn colour_wanted() -> bool {
     env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && env::var_os("TERM").is_none_or(|value| value != "dumb")
 }
+
+/// Whether this process may change the system, as `apt-get update` needs.
+pub fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0)
+}

@@ -9,3 +9,12 @@ pub mod http;
 mod ui;
 
 pub use app::App;
+
+use std::future::Future;
+
+use tokio::net::TcpListener;
+
+/// Serves until `stop` is ready, then lets open requests end.
+pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+    axum::serve(listener, http::router(app)).with_graceful_shutdown(stop).await
+}

@@ -1,7 +1,7 @@
 //! Migrations: numbered SQL files, forward only, each applied once.
 
 use crate::dialect;
-use crate::sql::{Database, StoreError, sql};
+use crate::sql::{Database, ReadTx, StoreError, sql};
 
 const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("../migrations/0001_nodes.sql"))];
 
@@ -13,14 +13,19 @@ pub(crate) async fn migrate(database: &Database, now_ms: i64) -> Result<(), Stor
     let mut tx = database.write().await?;
     dialect::lock_for_migration(&mut tx).await?;
     tx.execute(sql("CREATE TABLE IF NOT EXISTS migrations (number BIGINT PRIMARY KEY, applied_at BIGINT NOT NULL)")).await?;
-    let row = tx.optional(sql("SELECT COALESCE(MAX(number), 0) AS newest FROM migrations")).await?;
-    let applied: i64 = row.map_or(Ok(0), |row| row.get("newest"))?;
-    if applied > NEWEST_MIGRATION {
-        return Err(StoreError::Newer { found: applied, known: NEWEST_MIGRATION });
-    }
+    let applied = tx.schema().await?;
     for (number, text) in MIGRATIONS.into_iter().filter(|(number, _)| *number > applied) {
         tx.script(text).await?;
         tx.execute(sql("INSERT INTO migrations (number, applied_at) VALUES ($1, $2)").bind(number).bind(now_ms)).await?;
     }
     tx.commit().await
+}
+
+impl ReadTx {
+    /// The schema of the data; one of a newer release is an error.
+    pub async fn schema(&mut self) -> Result<i64, StoreError> {
+        let row = self.optional(sql("SELECT COALESCE(MAX(number), 0) AS newest FROM migrations")).await?;
+        let found: i64 = row.map_or(Ok(0), |row| row.get("newest"))?;
+        if found > NEWEST_MIGRATION { Err(StoreError::Newer { found, known: NEWEST_MIGRATION }) } else { Ok(found) }
+    }
 }

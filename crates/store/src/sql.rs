@@ -88,6 +88,14 @@ impl Database {
         Self { pools: Pools::Sqlite { read, write } }.prepared(now_ms).await
     }
 
+    /// Opens the SQLite file at `path` for reading, as it is.
+    pub async fn inspect_sqlite(path: &Path) -> Result<Self, StoreError> {
+        let failed = |source| StoreError::Open { place: path.display().to_string(), source };
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
+        let read = PoolOptions::new().max_connections(1).connect_with(options).await.map_err(failed)?;
+        Ok(Self { pools: Pools::Sqlite { write: read.clone(), read } })
+    }
+
     /// Opens the PostgreSQL database at `url` and brings its schema up to date.
     pub async fn open_postgres(url: &str, now_ms: i64) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Open { place: "PostgreSQL".to_owned(), source };

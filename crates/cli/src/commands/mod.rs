@@ -1,6 +1,14 @@
 //! Subcommands, one file each.
 
+mod baseline;
+mod doctor;
+mod node;
+mod patch;
+mod reference;
+mod remote;
 mod scan;
+mod sign_in;
+mod up;
 
 use clap::Subcommand;
 
@@ -10,13 +18,35 @@ use crate::printer::Printer;
 /// What the program can do.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Judge this machine, or a folder that holds a system, without a server.
+    /// Start the server, register this machine, scan it, and stay up until Ctrl-C
+    Up(up::Arguments),
+    /// Judge this machine, or a folder that holds a system, without a server
     Scan(scan::Arguments),
+    /// Nodes of a running server
+    Node(node::Arguments),
+    /// Patches that nodes of a running server need
+    Patch(patch::Arguments),
+    /// Baselines of a running server
+    Baseline(baseline::Arguments),
+    /// Make a one-time sign-in link to the console
+    SignIn(sign_in::Arguments),
+    /// Say what is wrong with an installation and how to mend it
+    Doctor(doctor::Arguments),
+    /// Write the reference documents
+    #[command(hide = true)]
+    Reference(reference::Arguments),
 }
 
 /// Runs a command.
 pub fn run(command: Command, printer: &Printer) -> anyhow::Result<Exit> {
     match command {
+        Command::Up(arguments) => up::run(&arguments, printer),
         Command::Scan(arguments) => scan::run(&arguments, printer),
+        Command::Node(arguments) => node::run(arguments, printer),
+        Command::Patch(arguments) => patch::run(arguments, printer),
+        Command::Baseline(arguments) => baseline::run(arguments, printer),
+        Command::SignIn(arguments) => sign_in::run(&arguments, printer),
+        Command::Doctor(arguments) => doctor::run(&arguments, printer),
+        Command::Reference(arguments) => reference::run(&arguments),
     }
 }

@@ -1,5 +1,7 @@
 //! `fettle scan`: inventory, judgement and report in one process, with no server.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use agent::inventory;
@@ -7,7 +9,7 @@ use agent::package_manager::apt;
 use agent::root::Root;
 use anyhow::Context;
 use domain::decide::judge::{self, LIST_AGE_DAYS_MAX};
-use domain::model::baseline::{self, Baseline};
+use domain::model::baseline::{self, Baseline, DOCUMENT_BYTES_MAX};
 use domain::model::compliance::PatchState;
 use domain::model::inventory::{Inventory, Reboot};
 use domain::model::problem::Problem;
@@ -16,6 +18,7 @@ use domain::model::time::Clock;
 
 use crate::clock::SystemClock;
 use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::printer::{Format, Printer};
 use crate::settings;
 
@@ -43,11 +46,8 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
     let custom = match arguments.baseline.as_deref().map(read_baseline).transpose() {
         Ok(custom) => custom,
-        Err(UnusableBaseline { error, hint }) => {
+        Err(error) => {
             printer.error(&error);
-            if let Some(hint) = hint {
-                printer.hint(&hint);
-            }
             return Ok(Exit::Usage);
         }
     };
@@ -68,6 +68,10 @@ pub fn refresh(root: &Root, printer: &Printer) -> Option<Problem> {
     if !root.is_running_system() {
         return None;
     }
+    if !settings::is_root() {
+        printer.note("package lists are judged as they are: only root can refresh them");
+        return None;
+    }
     printer.note("refreshing package lists (apt-get update)");
     apt::refresh(root)
 }
@@ -85,18 +89,15 @@ fn judge(inventory: &Inventory, custom: Option<(Baseline, BaselineSource)>, list
     ScanReport::new(inventory, baseline.as_ref().map(|baseline| (baseline, id, source)), judgement)
 }
 
-struct UnusableBaseline {
-    error: anyhow::Error,
-    hint: Option<String>,
-}
-
-fn read_baseline(path: &Path) -> Result<(Baseline, BaselineSource), UnusableBaseline> {
+fn read_baseline(path: &Path) -> anyhow::Result<(Baseline, BaselineSource)> {
     let place = path.display().to_string();
-    let bytes = std::fs::read(path).with_context(|| format!("failed to read baseline `{place}`")).map_err(|error| UnusableBaseline { error, hint: None })?;
-    let text = String::from_utf8(bytes).with_context(|| format!("baseline `{place}` is not UTF-8 text")).map_err(|error| UnusableBaseline { error, hint: None })?;
+    let unreadable = || Failure::new(format!("failed to read baseline `{place}`"), "give the path of a YAML or JSON file");
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(DOCUMENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)).with_context(unreadable)?;
+    let text = String::from_utf8(bytes).with_context(unreadable)?;
     let baseline = Baseline::parse(&text).map_err(|error| {
-        let hint = error.hint().map(str::to_owned);
-        UnusableBaseline { error: anyhow::Error::new(error).context(format!("baseline `{place}` cannot be used")), hint }
+        let hint = error.hint().unwrap_or("see docs/guide/baselines.md").to_owned();
+        anyhow::Error::new(error).context(Failure::new(format!("baseline `{place}` cannot be used"), hint))
     })?;
     Ok((baseline, BaselineSource::File { path: place }))
 }

@@ -313,6 +313,11 @@ pub struct NamedBaseline {
     pub baseline: Baseline,
 }
 
+/// The JSON schema of the document.
+pub fn schema() -> serde_json::Value {
+    serde_json::to_value(schemars::schema_for!(Baseline)).expect("a schema is plain JSON")
+}
+
 /// The baselines that ship with Fettle, one per operating system. Like AWS's for these systems,
 /// each approves all packages of the security repository at once, whatever their priority.
 pub fn predefined() -> Vec<NamedBaseline> {
