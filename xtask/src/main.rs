@@ -1,2 +1,38 @@
-//! Placeholder.
-fn main() {}
+//! Development tasks, run as `cargo xtask TASK`.
+
+mod bench;
+mod check;
+mod prepare;
+mod screenshots;
+mod sh;
+mod walls;
+
+use clap::Parser;
+
+/// Development tasks of Fettle.
+#[derive(Parser)]
+enum Task {
+    /// Install what the tests need, then run every test
+    Test,
+    /// Format, clippy, walls, reference documents, API docs, dependencies
+    Check,
+    /// Compare each crate's dependencies with the table of ARCHITECTURE.md
+    Walls,
+    /// Write the reference documents that follow from the code
+    Generate,
+    /// Measure against peers and print ratios
+    Bench(bench::Arguments),
+    /// Take pictures of every console page
+    Screenshots(screenshots::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Task::parse() {
+        Task::Test => prepare::prepare().and_then(|()| check::test()),
+        Task::Check => check::check(),
+        Task::Walls => walls::check(),
+        Task::Generate => check::generate(&[]),
+        Task::Bench(arguments) => bench::run(&arguments),
+        Task::Screenshots(arguments) => screenshots::run(&arguments),
+    }
+}

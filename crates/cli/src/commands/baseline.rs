@@ -37,7 +37,7 @@ pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
             match remote.format {
                 Format::Json => printer.json(&answer)?,
                 Format::Table => {
-                    printer.table(["baseline", "operating system", "id"], answer.items.into_iter().map(|baseline| [baseline.name, baseline.operating_system, baseline.id]))
+                    printer.table(["baseline", "operating system", "id"], answer.items.into_iter().map(|baseline| [baseline.name, baseline.operating_system, baseline.id]));
                 }
             }
         }

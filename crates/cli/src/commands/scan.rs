@@ -77,13 +77,12 @@ pub fn refresh(root: &Root, printer: &Printer) -> Option<Problem> {
 }
 
 fn judge(inventory: &Inventory, custom: Option<(Baseline, BaselineSource)>, list_age_days: u16) -> ScanReport {
-    let (baseline, id, source) = match custom {
-        Some((baseline, source)) => (Some(baseline), None, source),
-        None => {
-            let named = baseline::predefined().into_iter().find(|named| Some(named.baseline.operating_system) == inventory.platform.operating_system);
-            let id = named.as_ref().map(|named| named.id.to_string());
-            (named.map(|named| named.baseline), id, BaselineSource::Predefined)
-        }
+    let (baseline, id, source) = if let Some((baseline, source)) = custom {
+        (Some(baseline), None, source)
+    } else {
+        let named = baseline::predefined().into_iter().find(|named| Some(named.baseline.operating_system) == inventory.platform.operating_system);
+        let id = named.as_ref().map(|named| named.id.to_string());
+        (named.map(|named| named.baseline), id, BaselineSource::Predefined)
     };
     let judgement = judge::judge(inventory, baseline.as_ref(), list_age_days, inventory.collected_at);
     ScanReport::new(inventory, baseline.as_ref().map(|baseline| (baseline, id, source)), judgement)

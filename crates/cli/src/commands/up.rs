@@ -48,7 +48,7 @@ pub struct Arguments {
 }
 
 /// How often this machine is scanned without being asked.
-const SCAN_PERIOD: Duration = Duration::from_secs(6 * 60 * 60);
+const SCAN_PERIOD: Duration = Duration::from_hours(6);
 /// How long open requests may take when the server stops.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 

@@ -144,20 +144,17 @@ fn apply_rule(rule: &ApprovalRule, number: usize, patch: &PatchFacts, now: Times
     if days == 0 {
         return approved(format!("approved by rule {number}"));
     }
-    match patch.appeared_at {
-        Some(appeared_at) => {
-            let until = appeared_at.plus_millis(i64::from(days) * DAY_MS);
-            if now > until {
-                approved(format!("approved by rule {number}: {days} days have passed since {appeared_at}"))
-            } else {
-                let text = format!("rule {number} approves it after {days} days, on {until}");
-                Approval::Deferred { until: Some(until), reason: Reason::new(ReasonCode::Deferred, text) }
-            }
+    if let Some(appeared_at) = patch.appeared_at {
+        let until = appeared_at.plus_millis(i64::from(days) * DAY_MS);
+        if now > until {
+            approved(format!("approved by rule {number}: {days} days have passed since {appeared_at}"))
+        } else {
+            let text = format!("rule {number} approves it after {days} days, on {until}");
+            Approval::Deferred { until: Some(until), reason: Reason::new(ReasonCode::Deferred, text) }
         }
-        None => {
-            let text = format!("rule {number} approves it after {days} days, and nothing says since when it exists");
-            Approval::Deferred { until: None, reason: Reason::new(ReasonCode::Deferred, text) }
-        }
+    } else {
+        let text = format!("rule {number} approves it after {days} days, and nothing says since when it exists");
+        Approval::Deferred { until: None, reason: Reason::new(ReasonCode::Deferred, text) }
     }
 }
 

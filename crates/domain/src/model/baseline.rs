@@ -69,7 +69,6 @@ pub struct Baseline {
     pub rejected_patches_action: RejectedPatchesAction,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(value: &bool) -> bool {
     !value
 }

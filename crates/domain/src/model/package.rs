@@ -42,7 +42,6 @@ pub struct InstalledPackage {
     pub repositories: Vec<usize>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(value: &bool) -> bool {
     !value
 }

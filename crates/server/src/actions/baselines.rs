@@ -12,5 +12,5 @@ pub fn list(_caller: &Caller) -> Vec<NamedBaseline> {
 /// One baseline.
 pub fn find(_caller: &Caller, id: &str) -> Result<NamedBaseline, ActionError> {
     let found = baseline::predefined().into_iter().find(|named| named.id.as_str() == id);
-    found.ok_or_else(|| ActionError::not_found("baseline", id.chars().take(60).collect::<String>()))
+    found.ok_or_else(|| ActionError::not_found("baseline", id))
 }

@@ -56,8 +56,9 @@ pub enum ActionError {
 }
 
 impl ActionError {
-    fn not_found(noun: &'static str, id: impl ToString) -> Self {
-        Self::NotFound { noun, id: id.to_string() }
+    fn not_found(noun: &'static str, id: &str) -> Self {
+        // A foreign text is shown, in part, so that a person sees the slip.
+        Self::NotFound { noun, id: id.chars().take(60).collect() }
     }
 
     fn invalid(field: &'static str, message: impl Into<String>) -> Self {

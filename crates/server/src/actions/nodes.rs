@@ -142,7 +142,7 @@ impl NodeToday {
 
 /// An id that is malformed belongs to no node.
 fn parse_id(id: &str) -> Result<NodeId, ActionError> {
-    id.parse().map_err(|_| ActionError::not_found("node", id.chars().take(60).collect::<String>()))
+    id.parse().map_err(|_| ActionError::not_found("node", id))
 }
 
 fn parse_sort(sort: Option<&str>) -> Result<(NodeSort, &'static str), ActionError> {

@@ -42,7 +42,7 @@ pub async fn request(app: &App, caller: &Caller, body: &CreateOperation, idempot
         return Ok((known, invocations));
     }
     for id in &nodes {
-        tx.find_node(id).await?.ok_or_else(|| ActionError::not_found("node", id))?;
+        tx.find_node(id).await?.ok_or_else(|| ActionError::not_found("node", id.as_str()))?;
     }
     let operation = OperationRecord {
         id: app.create_id(|ids| OperationId::create(ids, now)),
@@ -62,7 +62,7 @@ pub async fn request(app: &App, caller: &Caller, body: &CreateOperation, idempot
 
 /// One operation.
 pub async fn find(app: &App, _caller: &Caller, id: &str) -> Result<Operation, ActionError> {
-    let not_found = || ActionError::not_found("operation", id.chars().take(60).collect::<String>());
+    let not_found = || ActionError::not_found("operation", id);
     let operation_id: OperationId = id.parse().map_err(|_| not_found())?;
     let mut tx = app.database().read().await?;
     let operation = tx.find_operation(&operation_id).await?.ok_or_else(not_found)?;

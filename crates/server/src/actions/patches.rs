@@ -26,7 +26,7 @@ pub async fn list(app: &App, _caller: &Caller, query: &ListPatches) -> Result<(V
 
 /// One patch.
 pub async fn find(app: &App, _caller: &Caller, id: &str) -> Result<PatchRecord, ActionError> {
-    let not_found = || ActionError::not_found("patch", id.chars().take(60).collect::<String>());
+    let not_found = || ActionError::not_found("patch", id);
     let patch_id: PatchId = id.parse().map_err(|_| not_found())?;
     app.database().read().await?.find_patch(&patch_id).await?.ok_or_else(not_found)
 }

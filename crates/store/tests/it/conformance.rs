@@ -134,7 +134,7 @@ pub async fn nodes_are_found_by_name_and_by_the_verdict_of_today(database: Datab
     insert(&database, &fleet(30)).await;
     let mut tx = database.read().await.unwrap();
     let count = |text: Option<&str>, verdict, stale_before| NodeQuery { text: text.map(str::to_owned), verdict, stale_before, ..all(NodeSort::Name) };
-    assert_eq!(tx.count_nodes(&count(Some("NODE-00"), None, START)).await.unwrap(), fleet(30).iter().filter(|node| node.name.contains("node-00")).count() as u32);
+    assert_eq!(tx.count_nodes(&count(Some("NODE-00"), None, START)).await.unwrap(), u32::try_from(fleet(30).iter().filter(|node| node.name.contains("node-00")).count()).unwrap());
     assert_eq!(tx.count_nodes(&count(Some("%"), None, START)).await.unwrap(), 0, "a pattern sign is plain text");
     assert_eq!(tx.count_nodes(&count(None, Some(Verdict::Compliant), START)).await.unwrap(), 5);
     let later = START.plus_millis(15);

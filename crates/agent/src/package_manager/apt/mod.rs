@@ -280,7 +280,7 @@ fn decide_package(
     if listed.get(installed_at).is_none_or(|version| version.version != package.version) {
         listed.insert(installed_at, ListedVersion::installed(package));
     }
-    package.repositories = listed[installed_at].lists.clone();
+    package.repositories.clone_from(&listed[installed_at].lists);
     if installed_at == 0 {
         return;
     }

@@ -1,4 +1,4 @@
-//! apt_preferences(5): pins, and which versions and repositories they match.
+//! `apt_preferences(5)`: pins, and which versions and repositories they match.
 //!
 //! Checked against apt 2.2, 2.6 and 3.0. A pin for `*` sets the priority of repositories, the
 //! first that matches wins; a pin for named packages sets the priority of their versions.

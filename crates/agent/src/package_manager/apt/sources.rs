@@ -1,5 +1,7 @@
 //! Which repositories apt is told to use: sources.list(5) in the one-line and the deb822 form.
 
+use std::fmt::Write;
+
 use domain::model::problem::{Problem, ProblemCode};
 
 use super::config::is_fragment;
@@ -69,7 +71,7 @@ pub fn read(root: &Root, architectures: &[String], problems: &mut Vec<Problem>) 
             match parse_line(line) {
                 Ok(Some(source)) => source.push_targets(architectures, &mut targets),
                 Ok(None) => {}
-                Err(message) => problems.push(malformed(format!("{path}:{}", at + 1), &message)),
+                Err(message) => problems.push(malformed(&format!("{path}:{}", at + 1), &message)),
             }
         }
     }
@@ -78,7 +80,7 @@ pub fn read(root: &Root, architectures: &[String], problems: &mut Vec<Problem>) 
         for stanza in stanza::split_text(&text) {
             match parse_stanza(&stanza) {
                 Ok(sources) => sources.iter().for_each(|source| source.push_targets(architectures, &mut targets)),
-                Err(message) => problems.push(malformed(path.clone(), &message)),
+                Err(message) => problems.push(malformed(&path, &message)),
             }
         }
     }
@@ -87,8 +89,8 @@ pub fn read(root: &Root, architectures: &[String], problems: &mut Vec<Problem>) 
     targets
 }
 
-fn malformed(place: String, message: &str) -> Problem {
-    Problem::new(ProblemCode::Malformed, &place, format!("{place}: {message}")).with_hint("apt refuses this source too; mend or remove it")
+fn malformed(place: &str, message: &str) -> Problem {
+    Problem::new(ProblemCode::Malformed, place, format!("{place}: {message}")).with_hint("apt refuses this source too; mend or remove it")
 }
 
 /// A `deb` source before its components and architectures are multiplied out.
@@ -229,7 +231,7 @@ fn list_name(uri: &str) -> String {
         match byte {
             b'/' => name.push('_'),
             0..=0x20 | 0x7f.. | b'\\' | b'|' | b'{' | b'}' | b'[' | b']' | b'<' | b'>' | b'"' | b'^' | b'~' | b'_' | b'=' | b'!' | b'@' | b'#' | b'$' | b'%' | b'&' | b'*' => {
-                name.push_str(&format!("%{byte:02x}"));
+                let _ = write!(name, "%{byte:02x}");
             }
             _ => name.push(char::from(byte)),
         }
@@ -243,7 +245,9 @@ mod tests {
 
     fn names(sources: &[Source]) -> Vec<String> {
         let mut targets = Vec::new();
-        sources.iter().for_each(|source| source.push_targets(&["amd64".into(), "i386".into()], &mut targets));
+        for source in sources {
+            source.push_targets(&["amd64".into(), "i386".into()], &mut targets);
+        }
         targets.iter().map(ListTarget::file_name).collect()
     }
 

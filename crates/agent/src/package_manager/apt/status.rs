@@ -72,8 +72,10 @@ fn parse_stanza(stanza: &[u8]) -> Result<Option<InstalledPackage>, String> {
     }
     let name = name.filter(|name| is_package_name(name)).ok_or("a stanza has no valid Package field")?;
     let status = status.ok_or_else(|| format!("package `{name}` has no Status field"))?;
-    let Some((state, held)) = parse_status(&status).ok_or_else(|| format!("package `{name}` has the status `{status}`, which dpkg does not write"))? else {
-        return Ok(None);
+    let (held, state) = match parse_status(&status) {
+        Some(Status::OnDisk { held, state }) => (held, state),
+        Some(Status::Absent) => return Ok(None),
+        None => return Err(format!("package `{name}` has the status `{status}`, which dpkg does not write")),
     };
     let version = version.ok_or_else(|| format!("package `{name}` has no Version field"))?;
     deb::parse(&version).map_err(|error| format!("package `{name}`: {error}"))?;
@@ -96,9 +98,18 @@ fn parse_stanza(stanza: &[u8]) -> Result<Option<InstalledPackage>, String> {
     }))
 }
 
-/// Reads `want flag state`; `Some(None)` when nothing of the package is on the disk but perhaps
-/// its configuration.
-fn parse_status(status: &str) -> Option<Option<(InstallState, bool)>> {
+/// What a `Status` field says.
+enum Status {
+    OnDisk {
+        held: bool,
+        state: InstallState,
+    },
+    /// Nothing of the package is on the disk but perhaps its configuration.
+    Absent,
+}
+
+/// Reads `want flag state`.
+fn parse_status(status: &str) -> Option<Status> {
     let mut words = status.split_ascii_whitespace();
     let (want, _flag, state) = (words.next()?, words.next()?, words.next()?);
     let state = match state {
@@ -108,10 +119,10 @@ fn parse_status(status: &str) -> Option<Option<(InstallState, bool)>> {
         "half-configured" => InstallState::HalfConfigured,
         "triggers-awaited" => InstallState::TriggersAwaited,
         "triggers-pending" => InstallState::TriggersPending,
-        "not-installed" | "config-files" => return Some(None),
+        "not-installed" | "config-files" => return Some(Status::Absent),
         _ => return None,
     };
-    Some(Some((state, want == "hold")))
+    Some(Status::OnDisk { held: want == "hold", state })
 }
 
 /// Reads `name` or `name (version)`; without a field the source has the package's name.

@@ -115,17 +115,19 @@ const END: u8 = 2;
 /// Weight of a symbol in a text run: `~` before the end of the run, letters next, the rest after.
 const WEIGHT: [i16; 256] = {
     let mut weight = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        weight[byte] = match byte as u8 {
+    let mut byte = 0_u8;
+    loop {
+        weight[byte as usize] = match byte {
             b'~' => -1,
             b'0'..=b'9' => 0,
             b'a'..=b'z' | b'A'..=b'Z' => byte as i16,
             _ => byte as i16 + 256,
         };
+        if byte == u8::MAX {
+            break weight;
+        }
         byte += 1;
     }
-    weight
 };
 
 fn compare_part(left: &[u8], right: &[u8]) -> Ordering {
