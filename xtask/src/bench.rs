@@ -115,7 +115,8 @@ impl Bench<'_> {
     /// The patches that we find are those that apt finds, first and later.
     fn same_answer(&self) -> anyhow::Result<()> {
         let native = sh::output(Command::new("chroot").arg(self.root).args(["apt", "list", "--upgradable"]).env("LC_ALL", "C"))?;
-        let native: Vec<String> = String::from_utf8_lossy(&native.stdout).lines().filter_map(|line| line.split_once('/').map(|(name, _)| name.to_owned())).collect();
+        let mut native: Vec<String> = String::from_utf8_lossy(&native.stdout).lines().filter_map(|line| line.split_once('/').map(|(name, _)| name.to_owned())).collect();
+        native.sort();
         let _ = fs::remove_dir_all(&self.cache);
         for scan in ["first", "later"] {
             let output = sh::output(Command::new(&self.fettle).args(["scan", "--no-refresh", "--format", "json", "--root"]).arg(self.root).env("XDG_CACHE_HOME", &self.cache))?;

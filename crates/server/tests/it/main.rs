@@ -1,0 +1,7 @@
+//! The server as its clients see it: an app in this process, test time, seeded ids.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod api;
+mod console;
+mod harness;
+mod reports;
