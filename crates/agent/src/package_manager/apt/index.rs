@@ -5,9 +5,13 @@
 //! place, length) and the stanzas are read from the lists themselves. Compressed lists cannot be
 //! read at a place; for those the index carries the few fields that decisions need.
 //!
-//! The file is a cache and is never trusted: it is used only when its checksum holds and the
-//! lists have the sizes and times that it was made from, and each stanza is checked to begin with
-//! the name that was looked for. Anything else builds it anew.
+//! What a scan looked up is kept too, in a second file of the same form: an index narrowed to the
+//! names that are installed, which holds those stanzas itself. It serves until a list changes or
+//! a package comes or goes.
+//!
+//! Both files are caches and are never trusted: they are used only when their checksum holds and
+//! the lists have the sizes and times that they were made from, and each stanza is checked to
+//! begin with the name that was looked for. Anything else builds them anew.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -18,9 +22,16 @@ use super::lists::{self, ListFile};
 use super::stanza::{self, StanzaReader};
 use super::status::is_package_name;
 
-const MAGIC: &[u8; 16] = b"fettle apt ix 1\n";
+const MAGIC: &[u8; 16] = b"fettle apt ix 2\n";
 const CHECKSUM_BYTES: usize = 32;
 const ENTRY_BYTES: usize = 16;
+/// Set in an entry's list number when the index holds the stanza itself.
+const INLINE: u32 = 1 << 31;
+
+/// What an index is about: every package, or the names with this digest.
+pub type Subject = [u8; 32];
+/// Every package of the lists.
+pub const EVERYTHING: Subject = [0; 32];
 
 /// Fields kept of the stanzas of compressed lists.
 const KEPT_FIELDS: [&[u8]; 7] = [b"Package", b"Version", b"Architecture", b"Source", b"Section", b"Priority", b"Phased-Update-Percentage"];
@@ -43,6 +54,7 @@ pub struct ListSummary {
 /// An index in memory.
 #[derive(Debug)]
 pub struct Index {
+    subject: Subject,
     /// What was found in each list, in the order they were given.
     pub lists: Vec<ListSummary>,
     bytes: Vec<u8>,
@@ -65,10 +77,11 @@ struct Entry {
 }
 
 impl Index {
-    /// Takes the index at `path` when it fits the lists.
-    pub fn open(path: &Path, lists: &[ListFile]) -> Option<Self> {
+    /// Takes the index at `path` when it fits the lists and the subject.
+    pub fn open(path: &Path, lists: &[ListFile], subject: &Subject) -> Option<Self> {
         let index = Self::decode(fs::read(path).ok()?)?;
-        let fits = index.lists.len() == lists.len()
+        let fits = index.subject == *subject
+            && index.lists.len() == lists.len()
             && index.lists.iter().zip(lists).all(|(summary, list)| size_and_time(&list.path).is_ok_and(|found| found == (summary.size, summary.modified_ns)));
         fits.then_some(index)
     }
@@ -86,9 +99,28 @@ impl Index {
             }
             summaries.push(summary);
         }
+        Self::from_parts(&EVERYTHING, &summaries, entries, &inline)
+    }
+
+    /// The part of it that is about these names, with their stanzas inside.
+    pub fn narrow<'n>(&self, subject: &Subject, names: impl IntoIterator<Item = &'n str>, reader: &mut ListReader) -> Result<Self, Damaged> {
+        let mut entries = Vec::new();
+        let mut inline = Vec::new();
+        for name in names {
+            self.visit(name, reader, |list, stanza| {
+                let start = inline.len();
+                keep_fields(stanza, &mut inline);
+                let number = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
+                entries.push(Entry { hash: hash(name.as_bytes()), list: number(list) | INLINE, offset: number(start), length: number(inline.len() - start) });
+            })?;
+        }
+        Ok(Self::from_parts(subject, &self.lists, entries, &inline))
+    }
+
+    fn from_parts(subject: &Subject, summaries: &[ListSummary], mut entries: Vec<Entry>, inline: &[u8]) -> Self {
         entries.sort_unstable();
-        let encoded = encode(&summaries, &entries, &inline);
-        Self::decode(encoded).expect("what was just encoded decodes")
+        entries.dedup();
+        Self::decode(encode(subject, summaries, &entries, inline)).expect("what was just encoded decodes")
     }
 
     /// Writes the index beside its place and moves it there, so that a reader sees all or nothing.
@@ -112,8 +144,8 @@ impl Index {
         let hash = hash(name.as_bytes());
         let mut at = self.first_entry_of(hash);
         while let Some(entry) = self.entry(at).filter(|entry| entry.hash == hash) {
-            let list = entry.list as usize;
-            let stanza = if reader.is_inline(list)? {
+            let list = (entry.list & !INLINE) as usize;
+            let stanza = if entry.list & INLINE != 0 {
                 let start = self.inline_at + entry.offset as usize;
                 self.bytes.get(start..start + entry.length as usize).ok_or(Damaged)?
             } else {
@@ -154,7 +186,8 @@ impl Index {
         if !body.starts_with(MAGIC) || blake3::hash(body).as_bytes() != &bytes[body.len()..] {
             return None;
         }
-        let mut input = Input { bytes: body, at: MAGIC.len() };
+        let subject = *body.get(MAGIC.len()..)?.first_chunk()?;
+        let mut input = Input { bytes: body, at: MAGIC.len() + size_of::<Subject>() };
         let n_lists = input.number()?;
         let mut lists = Vec::new();
         for _ in 0..n_lists {
@@ -167,13 +200,14 @@ impl Index {
         let entries_at = input.at;
         let inline_at = entries_at.checked_add(n_entries.checked_mul(ENTRY_BYTES)?)?;
         (inline_at <= body.len()).then_some(())?;
-        Some(Self { lists, bytes, entries_at, n_entries, inline_at })
+        Some(Self { subject, lists, bytes, entries_at, n_entries, inline_at })
     }
 }
 
-fn encode(summaries: &[ListSummary], entries: &[Entry], inline: &[u8]) -> Vec<u8> {
+fn encode(subject: &Subject, summaries: &[ListSummary], entries: &[Entry], inline: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(1024 + entries.len() * ENTRY_BYTES + inline.len() + CHECKSUM_BYTES);
     bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(subject);
     let number = |bytes: &mut Vec<u8>, number: u64| bytes.extend_from_slice(&number.to_le_bytes());
     number(&mut bytes, summaries.len() as u64);
     for summary in summaries {
@@ -227,17 +261,17 @@ fn read_list(list: &ListFile, number: u32, summary: &mut ListSummary, entries: &
                     continue;
                 };
                 let hash = hash(name.as_bytes());
-                let (offset, length) = if list.compressed {
+                let (list, offset, length) = if list.compressed {
                     let start = inline.len();
                     keep_fields(stanza, inline);
-                    (start as u64, inline.len() - start)
+                    (number | INLINE, start as u64, inline.len() - start)
                 } else {
-                    (offset, stanza.len())
+                    (number, offset, stanza.len())
                 };
                 let (Ok(offset), Ok(length)) = (u32::try_from(offset), u32::try_from(length)) else {
                     break Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 4 GiB"));
                 };
-                entries.push(Entry { hash, list: number, offset, length });
+                entries.push(Entry { hash, list, offset, length });
             }
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
@@ -276,25 +310,25 @@ fn size_and_time(path: &Path) -> io::Result<(u64, i64)> {
     Ok((metadata.len(), metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec())))
 }
 
-/// Reads stanzas at their places in plain lists.
-pub struct ListReader {
+/// Reads stanzas at their places in plain lists; opens each at its first use.
+pub struct ListReader<'a> {
+    lists: &'a [ListFile],
     files: Vec<Option<File>>,
     buffer: Vec<u8>,
 }
 
-impl ListReader {
-    /// Opens the plain ones of these lists.
-    pub fn open(lists: &[ListFile]) -> io::Result<Self> {
-        let files = lists.iter().map(|list| if list.compressed { Ok(None) } else { File::open(&list.path).map(Some) }).collect::<io::Result<_>>()?;
-        Ok(Self { files, buffer: Vec::new() })
-    }
-
-    fn is_inline(&self, list: usize) -> Result<bool, Damaged> {
-        self.files.get(list).map(Option::is_none).ok_or(Damaged)
+impl<'a> ListReader<'a> {
+    /// A reader of these lists.
+    pub fn new(lists: &'a [ListFile]) -> Self {
+        Self { lists, files: lists.iter().map(|_| None).collect(), buffer: Vec::new() }
     }
 
     fn read(&mut self, list: usize, offset: u32, length: u32) -> Result<&[u8], Damaged> {
-        let file = self.files.get(list).and_then(Option::as_ref).ok_or(Damaged)?;
+        let place = self.files.get_mut(list).ok_or(Damaged)?;
+        let file = match place {
+            Some(file) => file,
+            None => place.insert(File::open(&self.lists[list].path).map_err(|_| Damaged)?),
+        };
         let length = length as usize;
         if length > 2 * stanza::STANZA_BYTES_MAX {
             return Err(Damaged);
@@ -313,7 +347,7 @@ mod tests {
 
     fn versions(index: &Index, lists: &[ListFile], name: &str) -> Vec<String> {
         let mut found = Vec::new();
-        let mut reader = ListReader::open(lists).unwrap();
+        let mut reader = ListReader::new(lists);
         index
             .visit(name, &mut reader, |_, stanza| {
                 let version = stanza::fields(stanza).flatten().find(|(key, _)| *key == b"Version").unwrap().1;
@@ -348,22 +382,32 @@ mod tests {
         let (folder, lists) = folder_with_lists();
         let path = folder.path().join("cache/index");
         Index::build(&lists).save(&path).unwrap();
-        assert_eq!(versions(&Index::open(&path, &lists).unwrap(), &lists, "a1").len(), 4);
-        assert!(Index::open(&path, &lists[..1]).is_none(), "other lists");
+        assert_eq!(versions(&Index::open(&path, &lists, &EVERYTHING).unwrap(), &lists, "a1").len(), 4);
+        assert!(Index::open(&path, &lists[..1], &EVERYTHING).is_none(), "other lists");
 
         let good = fs::read(&path).unwrap();
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] ^= 1;
             fs::write(&path, &bad).unwrap();
-            assert!(Index::open(&path, &lists).is_none(), "byte {at} changed");
+            assert!(Index::open(&path, &lists, &EVERYTHING).is_none(), "byte {at} changed");
             fs::write(&path, &good[..at]).unwrap();
-            assert!(Index::open(&path, &lists).is_none(), "cut at {at}");
+            assert!(Index::open(&path, &lists, &EVERYTHING).is_none(), "cut at {at}");
         }
 
         fs::write(&path, &good).unwrap();
         fs::write(&lists[0].path, format!("{LIST}4")).unwrap();
-        assert!(Index::open(&path, &lists).is_none(), "a list has grown");
+        assert!(Index::open(&path, &lists, &EVERYTHING).is_none(), "a list has grown");
+    }
+
+    #[test]
+    fn a_narrowed_index_serves_its_names_alone_and_needs_no_list() {
+        let (_folder, lists) = folder_with_lists();
+        let narrow = Index::build(&lists).narrow(&[7; 32], ["a1", "zz"], &mut ListReader::new(&lists)).unwrap();
+        fs::remove_file(&lists[0].path).unwrap();
+        assert_eq!(versions(&narrow, &lists, "a1"), ["1", "3", "1", "3"]);
+        assert_eq!(versions(&narrow, &lists, "b1"), [""; 0]);
+        assert_eq!((narrow.subject, narrow.lists[0].n_malformed), ([7; 32], 1));
     }
 
     #[test]
@@ -371,7 +415,7 @@ mod tests {
         let (_folder, lists) = folder_with_lists();
         let index = Index::build(&lists);
         fs::write(&lists[0].path, LIST.replace("a1", "q1")).unwrap();
-        assert!(index.visit("a1", &mut ListReader::open(&lists).unwrap(), |_, _| ()).is_err());
+        assert!(index.visit("a1", &mut ListReader::new(&lists), |_, _| ()).is_err());
     }
 
     #[test]

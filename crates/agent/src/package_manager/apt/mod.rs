@@ -29,7 +29,7 @@ use domain::model::time::Timestamp;
 use domain::model::version::deb;
 
 use self::config::AptConfig;
-use self::index::{Index, ListReader};
+use self::index::{EVERYTHING, Index, ListReader, Subject};
 use self::lists::ListFile;
 use self::policy::{Origin, Policy, VersionView};
 use crate::root::{Root, unreadable};
@@ -171,24 +171,47 @@ struct ListedVersion {
 
 /// What the lists offer for each package, in the order of `packages`.
 fn look_up(packages: &[InstalledPackage], found: &FoundLists, index_path: Option<&Path>, native: &str, problems: &mut Vec<Problem>) -> Vec<Vec<ListedVersion>> {
-    let saved = index_path.and_then(|path| Index::open(path, &found.files));
-    let attempt = saved.and_then(|index| look_up_in(&index, packages, found, native, problems));
-    attempt.unwrap_or_else(|| {
-        let index = Index::build(&found.files);
-        if let Some(path) = index_path {
-            // The index is a cache: where it cannot be kept, the next scan builds it again.
+    let Some(path) = index_path else {
+        return look_up_anew(&Index::build(&found.files), packages, found, native, problems);
+    };
+    let narrow_path = path.with_extension("narrow");
+    let subject = subject_of(packages);
+    let known = Index::open(&narrow_path, &found.files, &subject).and_then(|index| look_up_in(&index, packages, found, native, problems));
+    known.unwrap_or_else(|| {
+        let saved = Index::open(path, &found.files, &EVERYTHING).and_then(|index| Some((look_up_in(&index, packages, found, native, problems)?, index)));
+        let (offered, index) = saved.unwrap_or_else(|| {
+            let index = Index::build(&found.files);
+            // Both indexes are caches: where they cannot be kept, the next scan builds them again.
             let _ = index.save(path);
+            (look_up_anew(&index, packages, found, native, problems), index)
+        });
+        if let Ok(narrow) = index.narrow(&subject, packages.iter().map(|package| package.name.as_str()), &mut ListReader::new(&found.files)) {
+            let _ = narrow.save(&narrow_path);
         }
-        look_up_in(&index, packages, found, native, problems).unwrap_or_else(|| {
-            problems.push(Problem::new(ProblemCode::FileUnreadable, LISTS_PATH, "the package lists changed while they were read").with_hint("scan again"));
-            vec![Vec::new(); packages.len()]
-        })
+        offered
     })
+}
+
+fn look_up_anew(index: &Index, packages: &[InstalledPackage], found: &FoundLists, native: &str, problems: &mut Vec<Problem>) -> Vec<Vec<ListedVersion>> {
+    look_up_in(index, packages, found, native, problems).unwrap_or_else(|| {
+        problems.push(Problem::new(ProblemCode::FileUnreadable, LISTS_PATH, "the package lists changed while they were read").with_hint("scan again"));
+        vec![Vec::new(); packages.len()]
+    })
+}
+
+/// The names of the packages, as the subject of a narrowed index.
+fn subject_of(packages: &[InstalledPackage]) -> Subject {
+    let mut hasher = blake3::Hasher::new();
+    for package in packages {
+        hasher.update(package.name.as_bytes());
+        hasher.update(b"\n");
+    }
+    *hasher.finalize().as_bytes()
 }
 
 /// `None` when the index does not fit the lists.
 fn look_up_in(index: &Index, packages: &[InstalledPackage], found: &FoundLists, native: &str, problems: &mut Vec<Problem>) -> Option<Vec<Vec<ListedVersion>>> {
-    let mut reader = ListReader::open(&found.files).ok()?;
+    let mut reader = ListReader::new(&found.files);
     let mut malformed = HashMap::new();
     let mut offered = Vec::with_capacity(packages.len());
     for package in packages {

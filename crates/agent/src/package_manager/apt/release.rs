@@ -12,8 +12,8 @@ use crate::root::Root;
 /// The fields of one Release file that decisions need.
 #[derive(Debug, Default)]
 pub struct Release {
-    fields: HashMap<String, String>,
-    sizes: HashMap<String, u64>,
+    /// The text up to its signature.
+    text: String,
     signed: bool,
 }
 
@@ -34,48 +34,56 @@ impl Release {
     fn read(root: &Root, prefix: &str, problems: &mut Vec<Problem>) -> Self {
         let lists = super::LISTS_PATH;
         if let Some(text) = root.read_text(&format!("{lists}/{prefix}InRelease"), problems) {
-            return Self { signed: text.starts_with("-----BEGIN PGP SIGNED MESSAGE-----"), ..Self::parse(&text) };
+            return Self { signed: text.starts_with("-----BEGIN PGP SIGNED MESSAGE-----"), ..Self::parse(text) };
         }
         let signed = root.join(&format!("{lists}/{prefix}Release.gpg")).exists();
         let text = root.read_text(&format!("{lists}/{prefix}Release"), problems).unwrap_or_default();
-        Self { signed, ..Self::parse(&text) }
+        Self { signed, ..Self::parse(text) }
     }
 
-    fn parse(text: &str) -> Self {
-        let mut release = Self::default();
-        let mut in_sizes = false;
-        for line in text.lines().take_while(|line| *line != "-----BEGIN PGP SIGNATURE-----") {
-            if let Some(entry) = line.strip_prefix(' ') {
-                let mut words = entry.split_ascii_whitespace().skip(usize::from(in_sizes));
-                if let (true, Some(Ok(size)), Some(path)) = (in_sizes, words.next().map(str::parse), words.next()) {
-                    release.sizes.insert(path.to_owned(), size);
-                }
-            } else if let Some((name, value)) = line.split_once(':') {
-                in_sizes = name == "SHA256";
-                if !value.trim().is_empty() {
-                    release.fields.insert(name.to_owned(), value.trim().to_owned());
-                }
-            }
+    fn parse(mut text: String) -> Self {
+        if let Some(signature) = text.find("\n-----BEGIN PGP SIGNATURE-----") {
+            text.truncate(signature + 1);
         }
-        release
+        Self { text, signed: false }
+    }
+
+    fn field(&self, name: &str) -> Option<&str> {
+        // The lists of sums come last and are long.
+        let lines = self.text.lines().take_while(|line| !matches!(*line, "MD5Sum:" | "SHA1:" | "SHA256:" | "SHA512:"));
+        lines
+            .filter(|line| !line.starts_with(' '))
+            .filter_map(|line| line.split_once(':'))
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.trim())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The size of a file by the list of SHA256 sums. These lists are long, so they are searched
+    /// and not read line by line.
+    fn size(&self, path: &str) -> Option<u64> {
+        let sums = &self.text[self.text.find("\nSHA256:")?..];
+        let end = sums.find(&format!(" {path}\n"))?;
+        let line = &sums[sums[..end].rfind('\n')?..end];
+        line.rsplit(' ').next()?.parse().ok()
     }
 
     /// The size that a list must have once unpacked.
     pub fn size_of(&self, target: &ListTarget) -> Option<u64> {
-        self.sizes.get(&target.path_in_release()).copied()
+        self.size(&target.path_in_release())
     }
 
     /// Whether the repository says that it has this list.
     pub fn promises(&self, target: &ListTarget) -> bool {
         let path = target.path_in_release();
-        ["", ".xz", ".gz"].iter().any(|suffix| self.sizes.get(&format!("{path}{suffix}")).is_some_and(|&size| size > 0))
+        ["", ".xz", ".gz"].iter().any(|suffix| self.size(&format!("{path}{suffix}")).is_some_and(|size| size > 0))
     }
 
     /// The repository that a list belongs to.
     pub fn repository(&self, target: &ListTarget) -> Repository {
-        let field = |name: &str| self.fields.get(name).cloned();
-        let date = |name: &str| Timestamp::parse_rfc2822(self.fields.get(name)?);
-        let yes = |name: &str| self.fields.get(name).is_some_and(|value| value == "yes");
+        let field = |name: &str| self.field(name).map(str::to_owned);
+        let date = |name: &str| Timestamp::parse_rfc2822(self.field(name)?);
+        let yes = |name: &str| self.field(name) == Some("yes");
         Repository {
             origin: field("Origin"),
             label: field("Label"),
@@ -102,11 +110,11 @@ mod tests {
     #[test]
     fn fields_and_sizes_are_read_up_to_the_signature() {
         let release = Release::parse(
-            "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nOrigin: Debian\nValid-Until: Sun, 29 Nov 2026 19:58:56 UTC\nMD5Sum:\n aa 7 main/binary-amd64/Packages\nSHA256:\n bb 9 main/binary-amd64/Packages\n-----BEGIN PGP SIGNATURE-----\nOrigin: Evil\n",
+            "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nOrigin: Debian\nValid-Until: Sun, 29 Nov 2026 19:58:56 UTC\nMD5Sum:\n aa 7 main/binary-amd64/Packages\nSHA256:\n bb 9 main/binary-amd64/Packages\n-----BEGIN PGP SIGNATURE-----\nLabel: Evil\n".to_owned(),
         );
         let target = ListTarget { uri: "http://x/".into(), distribution: "s".into(), component: Some("main".into()), architecture: Some("amd64".into()), trusted: false };
         let repository = release.repository(&target);
-        assert_eq!((repository.origin.as_deref(), release.size_of(&target)), (Some("Debian"), Some(9)));
+        assert_eq!((repository.origin.as_deref(), repository.label.as_deref(), release.size_of(&target)), (Some("Debian"), None, Some(9)));
         assert_eq!(repository.valid_until.unwrap().to_string(), "2026-11-29T19:58:56Z");
         assert!(!repository.trusted && !repository.is_security());
     }

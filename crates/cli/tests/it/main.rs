@@ -1,0 +1,7 @@
+//! The program as people run it.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod browser;
+mod harness;
+mod scan;
+mod up;
