@@ -105,7 +105,7 @@ impl Bench<'_> {
     }
 
     fn scan(&self) -> anyhow::Result<Cost> {
-        cost(Command::new(&self.fettle).args(["scan", "--no-refresh", "--format", "json", "--root"]).arg(self.root).env("XDG_CACHE_HOME", &self.cache).stdout(Stdio::null()))
+        cost(Command::new(&self.fettle).args(["scan", "--no-refresh", "--root"]).arg(self.root).env("XDG_CACHE_HOME", &self.cache).stdout(Stdio::null()))
     }
 
     fn native(&self, arguments: &[&str]) -> anyhow::Result<Cost> {

@@ -41,9 +41,11 @@ impl Root {
     /// The text of a small file, `None` when there is none. Bytes that are not UTF-8 are replaced.
     /// What cannot be read becomes a problem.
     pub fn read_text(&self, absolute: &str, problems: &mut Vec<Problem>) -> Option<String> {
+        let file = self.open(absolute, problems)?;
         let read = || -> std::io::Result<Vec<u8>> {
-            let mut bytes = Vec::new();
-            File::open(self.join(absolute))?.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+            let size = file.metadata()?.len().min(CONFIG_BYTES_MAX);
+            let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
+            file.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes)?;
             Ok(bytes)
         };
         match read() {
@@ -51,7 +53,19 @@ impl Root {
                 problems.push(Problem::new(ProblemCode::LimitReached, absolute, format!("{absolute} is larger than {CONFIG_BYTES_MAX} bytes and was left out")));
                 None
             }
-            Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+            // Nearly every file is UTF-8, and checking that is much cheaper than replacing what is not.
+            Ok(bytes) => Some(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())),
+            Err(error) => {
+                problems.push(unreadable(absolute, &error));
+                None
+            }
+        }
+    }
+
+    /// Opens a file, `None` when there is none. What cannot be opened becomes a problem.
+    pub fn open(&self, absolute: &str, problems: &mut Vec<Problem>) -> Option<File> {
+        match File::open(self.join(absolute)) {
+            Ok(file) => Some(file),
             Err(error) if error.kind() == ErrorKind::NotFound || error.kind() == ErrorKind::NotADirectory => None,
             Err(error) => {
                 problems.push(unreadable(absolute, &error));

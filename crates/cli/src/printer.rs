@@ -17,6 +17,9 @@ pub enum Format {
     Json,
 }
 
+/// A document goes out in few writes.
+const OUTPUT_BUFFER_BYTES: usize = 32 * 1024;
+
 /// Prints results to standard output, and everything about them to standard error.
 pub struct Printer {
     colour: bool,
@@ -56,7 +59,7 @@ impl Printer {
 
     /// A value as JSON.
     pub fn json(&self, value: &impl Serialize) -> anyhow::Result<()> {
-        let mut out = io::BufWriter::new(io::stdout().lock());
+        let mut out = io::BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, io::stdout().lock());
         match serde_json::to_writer_pretty(&mut out, value).map_err(io::Error::from).and_then(|()| writeln!(out)).and_then(|()| out.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
             _ => Ok(()),

@@ -32,6 +32,7 @@ use self::config::AptConfig;
 use self::index::{EVERYTHING, Index, ListReader, Subject};
 use self::lists::ListFile;
 use self::policy::{Origin, Policy, VersionView};
+use self::stanza::text;
 use crate::root::{Root, unreadable};
 
 pub use self::refresh::refresh;
@@ -244,7 +245,6 @@ fn add_listed(versions: &mut Vec<ListedVersion>, listed: ListedVersion, list: us
 
 /// Reads a list's stanza; `None` when a field is missing or impossible.
 fn parse_listed(stanza: &[u8], name: &str) -> Option<(String, ListedVersion)> {
-    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     let [mut version, mut architecture, mut source, mut section, mut priority] = [const { None }; 5];
     let mut phased_percent = 100;
     for (key, value) in stanza::fields(stanza).flatten() {

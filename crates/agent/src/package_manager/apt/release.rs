@@ -1,21 +1,28 @@
 //! Release files: who publishes a repository, when, and the sizes of its lists.
 
 use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader, Read};
 
 use domain::model::problem::Problem;
 use domain::model::repository::Repository;
 use domain::model::time::Timestamp;
 
 use super::sources::ListTarget;
-use crate::root::Root;
+use super::stanza::text;
+use crate::root::{Root, unreadable};
 
-/// The fields of one Release file that decisions need.
+/// What one Release file says.
 #[derive(Debug, Default)]
 pub struct Release {
-    /// The text up to its signature.
-    text: String,
+    /// Fields before the lists of sums, by name.
+    fields: Vec<(String, String)>,
+    /// Sizes of package lists, packed and unpacked, by their path in the repository.
+    list_sizes: Vec<(String, u64)>,
     signed: bool,
 }
+
+/// Most bytes of a Release file that are read; the largest has about 1 MB.
+const RELEASE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Reads the Release files of repositories, each once.
 #[derive(Debug, Default)]
@@ -33,39 +40,57 @@ impl Releases {
 impl Release {
     fn read(root: &Root, prefix: &str, problems: &mut Vec<Problem>) -> Self {
         let lists = super::LISTS_PATH;
-        if let Some(text) = root.read_text(&format!("{lists}/{prefix}InRelease"), problems) {
-            return Self { signed: text.starts_with("-----BEGIN PGP SIGNED MESSAGE-----"), ..Self::parse(text) };
-        }
-        let signed = root.join(&format!("{lists}/{prefix}Release.gpg")).exists();
-        let text = root.read_text(&format!("{lists}/{prefix}Release"), problems).unwrap_or_default();
-        Self { signed, ..Self::parse(text) }
+        let mut read = |name: &str| {
+            let path = format!("{lists}/{prefix}{name}");
+            let file = root.open(&path, problems)?;
+            match Self::parse(BufReader::new(file.take(RELEASE_BYTES_MAX))) {
+                Ok(release) => Some(release),
+                Err(error) => {
+                    problems.push(unreadable(&path, &error));
+                    None
+                }
+            }
+        };
+        let signed_apart = root.join(&format!("{lists}/{prefix}Release.gpg")).exists();
+        read("InRelease").or_else(|| Some(Self { signed: signed_apart, ..read("Release")? })).unwrap_or_default()
     }
 
-    fn parse(mut text: String) -> Self {
-        if let Some(signature) = text.find("\n-----BEGIN PGP SIGNATURE-----") {
-            text.truncate(signature + 1);
+    /// Reads up to the signature. The lists of sums are long, and only package lists are of interest.
+    fn parse(mut source: impl BufRead) -> io::Result<Self> {
+        let mut release = Self::default();
+        let mut line = Vec::new();
+        let mut section = Vec::new();
+        while source.read_until(b'\n', &mut line)? > 0 {
+            let content = line.trim_ascii_end();
+            match content.first() {
+                Some(b'-') if content == b"-----BEGIN PGP SIGNED MESSAGE-----" => release.signed = true,
+                Some(b'-') if content == b"-----BEGIN PGP SIGNATURE-----" => break,
+                Some(b' ') => {
+                    let is_list = content.ends_with(b"Packages") || content.ends_with(b"Packages.gz") || content.ends_with(b"Packages.xz");
+                    if is_list && section == b"SHA256" {
+                        release.list_sizes.extend(parse_sum(&text(content)));
+                    }
+                }
+                Some(_) => {
+                    if let Some(colon) = memchr::memchr(b':', content) {
+                        section.clear();
+                        section.extend_from_slice(&content[..colon]);
+                        release.fields.push((text(&section), text(content[colon + 1..].trim_ascii())));
+                    }
+                }
+                None => {}
+            }
+            line.clear();
         }
-        Self { text, signed: false }
+        Ok(release)
     }
 
     fn field(&self, name: &str) -> Option<&str> {
-        // The lists of sums come last and are long.
-        let lines = self.text.lines().take_while(|line| !matches!(*line, "MD5Sum:" | "SHA1:" | "SHA256:" | "SHA512:"));
-        lines
-            .filter(|line| !line.starts_with(' '))
-            .filter_map(|line| line.split_once(':'))
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value.trim())
-            .filter(|value| !value.is_empty())
+        self.fields.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())
     }
 
-    /// The size of a file by the list of SHA256 sums. These lists are long, so they are searched
-    /// and not read line by line.
     fn size(&self, path: &str) -> Option<u64> {
-        let sums = &self.text[self.text.find("\nSHA256:")?..];
-        let end = sums.find(&format!(" {path}\n"))?;
-        let line = &sums[sums[..end].rfind('\n')?..end];
-        line.rsplit(' ').next()?.parse().ok()
+        self.list_sizes.iter().find(|(known, _)| known == path).map(|(_, size)| *size)
     }
 
     /// The size that a list must have once unpacked.
@@ -103,6 +128,13 @@ impl Release {
     }
 }
 
+/// Reads ` SUM SIZE PATH`.
+fn parse_sum(line: &str) -> Option<(String, u64)> {
+    let mut words = line.split_ascii_whitespace().skip(1);
+    let size = words.next()?.parse().ok()?;
+    Some((words.next()?.to_owned(), size))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,12 +142,13 @@ mod tests {
     #[test]
     fn fields_and_sizes_are_read_up_to_the_signature() {
         let release = Release::parse(
-            "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nOrigin: Debian\nValid-Until: Sun, 29 Nov 2026 19:58:56 UTC\nMD5Sum:\n aa 7 main/binary-amd64/Packages\nSHA256:\n bb 9 main/binary-amd64/Packages\n-----BEGIN PGP SIGNATURE-----\nLabel: Evil\n".to_owned(),
-        );
+            "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nOrigin: Debian\nValid-Until: Sun, 29 Nov 2026 19:58:56 UTC\nMD5Sum:\n aa 7 main/binary-amd64/Packages\nSHA256:\n bb 9 main/binary-amd64/Packages\n-----BEGIN PGP SIGNATURE-----\nLabel: Evil\n".as_bytes(),
+        )
+        .unwrap();
         let target = ListTarget { uri: "http://x/".into(), distribution: "s".into(), component: Some("main".into()), architecture: Some("amd64".into()), trusted: false };
         let repository = release.repository(&target);
         assert_eq!((repository.origin.as_deref(), repository.label.as_deref(), release.size_of(&target)), (Some("Debian"), None, Some(9)));
         assert_eq!(repository.valid_until.unwrap().to_string(), "2026-11-29T19:58:56Z");
-        assert!(!repository.trusted && !repository.is_security());
+        assert!(repository.trusted && !repository.is_security());
     }
 }

@@ -139,6 +139,11 @@ pub fn fields(stanza: &[u8]) -> impl Iterator<Item = Result<(&[u8], &[u8]), &[u8
     })
 }
 
+/// A value as text. Nearly all of them are UTF-8; bytes that are not are replaced.
+pub fn text(value: &[u8]) -> String {
+    String::from_utf8(value.to_vec()).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
 /// A field that may go on over several lines, joined by spaces. For small files only.
 pub fn folded_field(stanza: &str, name: &str) -> Option<String> {
     let mut lines = stanza.lines().filter(|line| !line.starts_with('#'));

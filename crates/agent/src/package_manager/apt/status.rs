@@ -8,7 +8,7 @@ use domain::model::package::{InstallState, InstalledPackage};
 use domain::model::problem::{Problem, ProblemCode};
 use domain::model::version::deb;
 
-use super::stanza::{self, StanzaReader};
+use super::stanza::{self, StanzaReader, text};
 use crate::root::Root;
 
 /// Path of dpkg's status file.
@@ -52,7 +52,6 @@ fn report_malformed(malformed: Vec<String>, problems: &mut Vec<Problem>) {
 
 /// `None` for a package that is known and not on the disk.
 fn parse_stanza(stanza: &[u8]) -> Result<Option<InstalledPackage>, String> {
-    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     let [mut name, mut version, mut architecture, mut status] = [const { None }; 4];
     let [mut source, mut section, mut priority, mut multi_arch] = [const { None }; 4];
     for field in stanza::fields(stanza) {
