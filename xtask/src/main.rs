@@ -1,4 +1,5 @@
 //! Development tasks, run as `cargo xtask TASK`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "tasks talk to a developer's terminal")]
 
 mod bench;
 mod check;

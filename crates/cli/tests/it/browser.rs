@@ -53,9 +53,8 @@ impl Drop for Driver {
 /// Waits for an element whose text holds these words: an element of the page before does not count.
 async fn see(browser: &Client, element: &str, words: &str) {
     let place = format!("//{element}[contains(normalize-space(.), '{words}')]");
-    if browser.wait().for_element(Locator::XPath(&place)).await.is_err() {
-        panic!("there is no {element} with `{words}` on\n{}", browser.source().await.unwrap());
-    }
+    let found = browser.wait().for_element(Locator::XPath(&place)).await;
+    assert!(found.is_ok(), "there is no {element} with `{words}` on\n{}", browser.source().await.unwrap());
 }
 
 #[tokio::test]
