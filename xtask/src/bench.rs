@@ -31,6 +31,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let bench = Bench { root: &arguments.root, pairs: arguments.pairs, fettle: sh::target().join("release/fettle"), cache: tempdir()? };
     bench.scans()?;
     bench.versions()?;
+    sh::run("cargo", &["run", "--quiet", "--release", "--locked", "--package", "server", "--example", "list_nodes"])?;
     fs::remove_dir_all(&bench.cache)?;
     Ok(())
 }

@@ -8,6 +8,7 @@ use agent::root::Root;
 use domain::model::inventory::Inventory;
 use domain::model::problem::ProblemCode;
 use domain::model::time::Timestamp;
+use proptest::prelude::*;
 
 const STATUS: &str =
     "Package: base-files\nStatus: install ok installed\nArchitecture: amd64\nVersion: 12\n\nPackage: curl\nStatus: install ok installed\nArchitecture: amd64\nVersion: 7.88\n";
@@ -133,4 +134,38 @@ fn passwords_in_sources_are_not_reported() {
     let inventory = collect(root.path());
     assert_eq!(inventory.available.len(), 1);
     assert!(!serde_json::to_string(&inventory).unwrap().contains("secret"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    /// Every file that a scan reads, filled with what is almost right or not at all.
+    #[test]
+    fn foreign_bytes_never_panic_and_never_hide_a_good_package(
+        file in prop::sample::select(vec![
+            "var/lib/dpkg/status",
+            "var/lib/dpkg/arch",
+            "var/lib/apt/extended_states",
+            "var/lib/apt/lists/deb.example_debian_dists_bookworm_InRelease",
+            "var/lib/apt/lists/deb.example_debian_dists_bookworm_main_binary-amd64_Packages",
+            "etc/apt/sources.list",
+            "etc/apt/sources.list.d/x.sources",
+            "etc/apt/preferences",
+            "etc/apt/apt.conf",
+            "etc/os-release",
+            "etc/machine-id",
+        ]),
+        lines in prop::collection::vec(prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..40),
+            "(Package|Version|Architecture|Status|Source|Pin|Pin-Priority|Types|URIs|Suites|Components|Phased-Update-Percentage|SHA256): ?[ -~]{0,20}".prop_map(String::into_bytes),
+            "(deb( \\[[ -~]{0,10}\\])? [ -~]{0,20}|APT::[A-Za-z:]{0,10} \\{? ?\"[ -~]{0,8}\"?;?\\}?|[ \\t]?[ -~]{0,10}|)".prop_map(String::into_bytes),
+        ], 0..30),
+    ) {
+        let root = system();
+        write(root.path(), file, lines.join(&b'\n'));
+        let inventory = collect(root.path());
+        if file != "var/lib/dpkg/status" {
+            prop_assert_eq!(inventory.packages.len(), 2);
+        }
+    }
 }

@@ -13,6 +13,7 @@
 //! the lists have the sizes and times that they were made from, and each stanza is checked to
 //! begin with the name that was looked for. Anything else builds them anew.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
@@ -102,10 +103,12 @@ impl Index {
         Self::from_parts(&EVERYTHING, &summaries, entries, &inline)
     }
 
-    /// The part of it that is about these names, with their stanzas inside.
+    /// The part of it that is about these names, with their stanzas inside. A name may come twice,
+    /// as it does for a package of two architectures.
     pub fn narrow<'n>(&self, subject: &Subject, names: impl IntoIterator<Item = &'n str>, reader: &mut ListReader) -> Result<Self, Damaged> {
         let mut entries = Vec::new();
         let mut inline = Vec::new();
+        let names: BTreeSet<&str> = names.into_iter().collect();
         for name in names {
             self.visit(name, reader, |list, stanza| {
                 let start = inline.len();
@@ -119,7 +122,6 @@ impl Index {
 
     fn from_parts(subject: &Subject, summaries: &[ListSummary], mut entries: Vec<Entry>, inline: &[u8]) -> Self {
         entries.sort_unstable();
-        entries.dedup();
         Self::decode(encode(subject, summaries, &entries, inline)).expect("what was just encoded decodes")
     }
 
@@ -403,7 +405,7 @@ mod tests {
     #[test]
     fn a_narrowed_index_serves_its_names_alone_and_needs_no_list() {
         let (_folder, lists) = folder_with_lists();
-        let narrow = Index::build(&lists).narrow(&[7; 32], ["a1", "zz"], &mut ListReader::new(&lists)).unwrap();
+        let narrow = Index::build(&lists).narrow(&[7; 32], ["a1", "zz", "a1"], &mut ListReader::new(&lists)).unwrap();
         fs::remove_file(&lists[0].path).unwrap();
         assert_eq!(versions(&narrow, &lists, "a1"), ["1", "3", "1", "3"]);
         assert_eq!(versions(&narrow, &lists, "b1"), [""; 0]);
