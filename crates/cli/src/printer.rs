@@ -74,9 +74,9 @@ impl Printer {
         for row in rows {
             table.add_row(row);
         }
-        for line in table.lines() {
-            self.line(line.trim());
-        }
+        // Standard output is flushed at each line; a long table goes out at once.
+        let lines: Vec<String> = table.lines().map(|line| line.trim().to_owned()).collect();
+        self.line(lines.join("\n"));
     }
 
     /// How to see the next page, where there is one.

@@ -1,6 +1,8 @@
 //! From what a node has and what its baseline says to a state per package and one verdict, each
 //! with its reason. The node is never called compliant on lists that are absent, foreign or old.
 
+use std::sync::Arc;
+
 use crate::decide::select::{self, Approval, PatchFacts};
 use crate::model::baseline::{Baseline, ComplianceLevel, RejectedPatchesAction};
 use crate::model::compliance::{Counts, PatchState, Reason, ReasonCode, Verdict};
@@ -137,6 +139,8 @@ fn patches(n: u32) -> String {
 
 /// A row per package. Both lists are sorted by name and architecture, so they are walked together.
 fn judge_packages(inventory: &Inventory, baseline: &Baseline, now: Timestamp) -> Vec<PatchRow> {
+    let reference = |repository: &Repository| Arc::new(RepositoryReference { origin: repository.origin.clone(), label: repository.label.clone(), suite: repository.suite.clone() });
+    let judge = Judge { inventory, baseline, references: inventory.repositories.iter().map(reference).collect(), now };
     let mut available = inventory.available.as_slice();
     let mut rows = Vec::with_capacity(inventory.packages.len());
     for package in &inventory.packages {
@@ -144,7 +148,7 @@ fn judge_packages(inventory: &Inventory, baseline: &Baseline, now: Timestamp) ->
         let of = |version: &AvailableVersion| (version.name.as_str(), version.architecture.as_str()).cmp(&wanted);
         available = &available[available.partition_point(|version| of(version).is_lt())..];
         let newer = &available[..available.partition_point(|version| of(version).is_le())];
-        rows.push(Judge { inventory, baseline, now }.judge_package(package, newer));
+        rows.push(judge.judge_package(package, newer));
     }
     rows
 }
@@ -152,6 +156,8 @@ fn judge_packages(inventory: &Inventory, baseline: &Baseline, now: Timestamp) ->
 struct Judge<'a> {
     inventory: &'a Inventory,
     baseline: &'a Baseline,
+    /// By number of the repository; rows share them.
+    references: Vec<Arc<RepositoryReference>>,
     now: Timestamp,
 }
 
@@ -222,11 +228,7 @@ impl Judge<'_> {
             compliance_level: if let Approval::Approved { level, .. } = approval { *level } else { ComplianceLevel::Unspecified },
             section: version.section().map(str::to_owned),
             priority: version.priority().map(str::to_owned),
-            repository: self.inventory.named_repository(version.repositories()).map(|repository| RepositoryReference {
-                origin: repository.origin.clone(),
-                label: repository.label.clone(),
-                suite: repository.suite.clone(),
-            }),
+            repository: self.inventory.named_repository(version.repositories()).and_then(|number| self.references.get(number)).cloned(),
             source: newer.map_or(&package.source, |version| &version.source).clone(),
             released_at: None,
             first_seen_at: newer.and_then(|version| version.first_seen_at),

@@ -15,23 +15,27 @@ pub struct IdError {
     prefix: &'static str,
 }
 
-/// Makes ids: 11 digits of time, 6 of a seeded sequence. The seed decides everything, so a test
-/// repeats; equal instants give different ids.
+/// Makes ids: 11 digits of time, 6 that begin at a seeded number in each millisecond and count up.
+/// The seed decides everything, so a test repeats; 16 million ids of one millisecond differ.
 #[derive(Debug, Clone)]
 pub struct IdSource {
     state: u64,
+    last_millis: u64,
+    sequence: u64,
 }
 
 impl IdSource {
     /// A source whose sequence follows from `seed`.
     pub const fn seeded(seed: u64) -> Self {
-        Self { state: seed }
+        Self { state: seed, last_millis: u64::MAX, sequence: 0 }
     }
 
     /// The next 17 digits, for an id created at `now`.
     pub fn next_digits(&mut self, now: Timestamp) -> String {
         let millis = now.as_millis().unsigned_abs() & 0xfff_ffff_ffff;
-        format!("{millis:011x}{:06x}", self.next_number() & 0xff_ffff)
+        self.sequence = if millis == self.last_millis { self.sequence.wrapping_add(1) } else { self.next_number() };
+        self.last_millis = millis;
+        format!("{millis:011x}{:06x}", self.sequence & 0xff_ffff)
     }
 
     // SplitMix64: short, well spread, and the same on every machine.
@@ -124,6 +128,13 @@ mod tests {
         assert!(first < second);
         assert_eq!(first.to_string().parse::<NodeId>(), Ok(first));
         assert_eq!(IdSource::seeded(1).next_digits(Timestamp::from_millis(5)), IdSource::seeded(1).next_digits(Timestamp::from_millis(5)));
+    }
+
+    #[test]
+    fn ids_of_one_instant_differ() {
+        let mut ids = IdSource::seeded(1);
+        let digits: std::collections::BTreeSet<_> = (0..100_000).map(|_| ids.next_digits(Timestamp::from_millis(5))).collect();
+        assert_eq!(digits.len(), 100_000);
     }
 
     #[test]

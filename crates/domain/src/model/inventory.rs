@@ -44,11 +44,10 @@ impl Inventory {
         if security { Classification::Security } else { Classification::Other }
     }
 
-    /// The repository to name for a version: a security one when there is one, else the first.
-    pub fn named_repository(&self, repositories: &[usize]) -> Option<&Repository> {
-        let mut offered = repositories.iter().filter_map(|&at| self.repositories.get(at));
-        let first = offered.clone().next();
-        offered.find(|repository| repository.is_security()).or(first)
+    /// The number of the repository to name for a version: a security one when there is one, else the first.
+    pub fn named_repository(&self, repositories: &[usize]) -> Option<usize> {
+        let is_security = |at: &&usize| self.repositories.get(**at).is_some_and(Repository::is_security);
+        repositories.iter().find(is_security).or_else(|| repositories.first()).copied()
     }
 }
 

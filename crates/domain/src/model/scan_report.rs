@@ -1,6 +1,8 @@
 //! The scan document: one judged inventory, as `fettle scan --format json` prints it and the
 //! server keeps it. Its JSON schema is `docs/reference/scan.schema.json`.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -112,7 +114,7 @@ pub struct PatchRow {
     /// Archive priority.
     pub priority: Option<String>,
     /// Where the version comes from.
-    pub repository: Option<RepositoryReference>,
+    pub repository: Option<Arc<RepositoryReference>>,
     /// Source package.
     pub source: String,
     /// Vendor's release date; apt repositories give none for a package.

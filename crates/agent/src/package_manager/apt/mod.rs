@@ -78,8 +78,8 @@ pub fn collect(root: &Root, cache: Option<&Path>, problems: &mut Vec<Problem>) -
     let offered = look_up(&packages, &found, index_path.as_deref(), &native, problems);
     let phasing = Phasing::new(root, &config);
     let mut available = Vec::new();
-    for (package, listed) in packages.iter_mut().zip(offered) {
-        decide_package(package, listed, &found.repositories, &policy, &native, &phasing, &mut available);
+    for (package, of_package) in packages.iter_mut().zip(offered) {
+        decide_package(package, of_package, &found.repositories, &policy, &native, &phasing, &mut available);
     }
     Ok(AptFacts { architecture: native, packages, available, repositories: found.repositories, lists_refreshed_at: refreshed_at(root) })
 }
@@ -170,8 +170,17 @@ struct ListedVersion {
     lists: Vec<usize>,
 }
 
+/// What the lists have of one package.
+#[derive(Debug, Clone, Default)]
+struct Offered {
+    /// Lists with the installed version.
+    installed: Vec<usize>,
+    /// Other versions, newest first.
+    others: Vec<ListedVersion>,
+}
+
 /// What the lists offer for each package, in the order of `packages`.
-fn look_up(packages: &[InstalledPackage], found: &FoundLists, index_path: Option<&Path>, native: &str, problems: &mut Vec<Problem>) -> Vec<Vec<ListedVersion>> {
+fn look_up(packages: &[InstalledPackage], found: &FoundLists, index_path: Option<&Path>, native: &str, problems: &mut Vec<Problem>) -> Vec<Offered> {
     let Some(path) = index_path else {
         return look_up_anew(&Index::build(&found.files), packages, found, native, problems);
     };
@@ -193,10 +202,10 @@ fn look_up(packages: &[InstalledPackage], found: &FoundLists, index_path: Option
     })
 }
 
-fn look_up_anew(index: &Index, packages: &[InstalledPackage], found: &FoundLists, native: &str, problems: &mut Vec<Problem>) -> Vec<Vec<ListedVersion>> {
+fn look_up_anew(index: &Index, packages: &[InstalledPackage], found: &FoundLists, native: &str, problems: &mut Vec<Problem>) -> Vec<Offered> {
     look_up_in(index, packages, found, native, problems).unwrap_or_else(|| {
         problems.push(Problem::new(ProblemCode::FileUnreadable, LISTS_PATH, "the package lists changed while they were read").with_hint("scan again"));
-        vec![Vec::new(); packages.len()]
+        vec![Offered::default(); packages.len()]
     })
 }
 
@@ -211,21 +220,23 @@ fn subject_of(packages: &[InstalledPackage]) -> Subject {
 }
 
 /// `None` when the index does not fit the lists.
-fn look_up_in(index: &Index, packages: &[InstalledPackage], found: &FoundLists, native: &str, problems: &mut Vec<Problem>) -> Option<Vec<Vec<ListedVersion>>> {
+fn look_up_in(index: &Index, packages: &[InstalledPackage], found: &FoundLists, native: &str, problems: &mut Vec<Problem>) -> Option<Vec<Offered>> {
     let mut reader = ListReader::new(&found.files);
     let mut malformed = HashMap::new();
     let mut offered = Vec::with_capacity(packages.len());
     for package in packages {
         let wanted = native_for_all(&package.architecture, native);
-        let mut versions: Vec<ListedVersion> = Vec::new();
-        let visited = index.visit(&package.name, &mut reader, |list, stanza| match parse_listed(stanza, &package.name) {
-            Some((architecture, listed)) if native_for_all(&architecture, native) == wanted => add_listed(&mut versions, listed, list),
-            Some(_) => {}
+        let mut of_package = Offered::default();
+        let visited = index.visit(&package.name, &mut reader, |list, stanza| match parse_listed(stanza) {
+            Some(listed) if native_for_all(listed.architecture, native) != wanted => {}
+            // The usual case, and what is installed is known already.
+            Some(listed) if listed.version == package.version => of_package.installed.push(list),
+            Some(listed) => add_listed(&mut of_package.others, &listed, &package.name, list),
             None => *malformed.entry(list).or_insert(0_u32) += 1,
         });
         visited.ok()?;
-        versions.sort_by(|a, b| deb::compare(&b.version, &a.version));
-        offered.push(versions);
+        of_package.others.sort_by(|a, b| deb::compare(&b.version, &a.version));
+        offered.push(of_package);
     }
     report_list_problems(index, found, &malformed, problems);
     Some(offered)
@@ -236,17 +247,36 @@ fn native_for_all<'a>(architecture: &'a str, native: &'a str) -> &'a str {
     if architecture == "all" { native } else { architecture }
 }
 
-fn add_listed(versions: &mut Vec<ListedVersion>, listed: ListedVersion, list: usize) {
-    match versions.iter_mut().find(|known| known.version == listed.version) {
-        Some(known) => known.lists.push(list),
-        None => versions.push(ListedVersion { lists: vec![list], ..listed }),
+fn add_listed(versions: &mut Vec<ListedVersion>, listed: &ListedFields, name: &str, list: usize) {
+    if let Some(known) = versions.iter_mut().find(|known| known.version == listed.version) {
+        known.lists.push(list);
+        return;
     }
+    let (source, source_version) = status::split_source(listed.source.map(text).as_deref(), name);
+    versions.push(ListedVersion {
+        version: listed.version.to_owned(),
+        source,
+        source_version: source_version.unwrap_or_else(|| listed.version.to_owned()),
+        section: listed.section.map(text),
+        priority: listed.priority.map(text),
+        phased_percent: listed.phased_percent,
+        lists: vec![list],
+    });
+}
+
+/// Fields of a list's stanza, borrowed from it.
+struct ListedFields<'a> {
+    version: &'a str,
+    architecture: &'a str,
+    source: Option<&'a [u8]>,
+    section: Option<&'a [u8]>,
+    priority: Option<&'a [u8]>,
+    phased_percent: u8,
 }
 
 /// Reads a list's stanza; `None` when a field is missing or impossible.
-fn parse_listed(stanza: &[u8], name: &str) -> Option<(String, ListedVersion)> {
-    let [mut version, mut architecture, mut source, mut section, mut priority] = [const { None }; 5];
-    let mut phased_percent = 100;
+fn parse_listed(stanza: &[u8]) -> Option<ListedFields<'_>> {
+    let [mut version, mut architecture, mut source, mut section, mut priority, mut phased] = [None; 6];
     for (key, value) in stanza::fields(stanza).flatten() {
         let place = match key {
             b"Version" => &mut version,
@@ -254,20 +284,14 @@ fn parse_listed(stanza: &[u8], name: &str) -> Option<(String, ListedVersion)> {
             b"Source" => &mut source,
             b"Section" => &mut section,
             b"Priority" => &mut priority,
-            b"Phased-Update-Percentage" => {
-                phased_percent = text(value).parse().ok().filter(|&percent| percent <= 100).unwrap_or(100);
-                continue;
-            }
+            b"Phased-Update-Percentage" => &mut phased,
             _ => continue,
         };
-        *place = Some(text(value));
+        *place = Some(value);
     }
-    let version = version.filter(|version| deb::parse(version).is_ok())?;
-    let (source, source_version) = status::split_source(source.as_deref(), name);
-    Some((
-        architecture?,
-        ListedVersion { source_version: source_version.unwrap_or_else(|| version.clone()), version, source, section, priority, phased_percent, lists: Vec::new() },
-    ))
+    let version = std::str::from_utf8(version?).ok().filter(|version| deb::parse(version).is_ok())?;
+    let percent = phased.and_then(|value: &[u8]| std::str::from_utf8(value).ok()?.parse().ok()).filter(|percent| *percent <= 100);
+    Some(ListedFields { version, architecture: std::str::from_utf8(architecture?).ok()?, source, section, priority, phased_percent: percent.unwrap_or(100) })
 }
 
 fn report_list_problems(index: &Index, found: &FoundLists, malformed: &HashMap<usize, u32>, problems: &mut Vec<Problem>) {
@@ -292,21 +316,20 @@ fn report_list_problems(index: &Index, found: &FoundLists, malformed: &HashMap<u
 /// Fills in where the installed version comes from, and adds the newer ones with apt's view of each.
 fn decide_package(
     package: &mut InstalledPackage,
-    mut listed: Vec<ListedVersion>,
+    offered: Offered,
     repositories: &[Repository],
     policy: &Policy,
     native: &str,
     phasing: &Phasing,
     available: &mut Vec<AvailableVersion>,
 ) {
+    package.repositories = offered.installed;
+    let mut listed = offered.others;
     let installed_at = listed.partition_point(|version| deb::compare(&version.version, &package.version) == Ordering::Greater);
-    if listed.get(installed_at).is_none_or(|version| version.version != package.version) {
-        listed.insert(installed_at, ListedVersion::installed(package));
-    }
-    package.repositories.clone_from(&listed[installed_at].lists);
     if installed_at == 0 {
         return;
     }
+    listed.insert(installed_at, ListedVersion::installed(package));
 
     let origins: Vec<Vec<Origin>> = (listed.iter().enumerate())
         .map(|(at, version)| {
@@ -350,7 +373,7 @@ fn decide_package(
 }
 
 impl ListedVersion {
-    /// The installed version when no list has it.
+    /// The installed version, as dpkg knows it.
     fn installed(package: &InstalledPackage) -> Self {
         Self {
             version: package.version.clone(),
@@ -359,7 +382,7 @@ impl ListedVersion {
             section: package.section.clone(),
             priority: package.priority.clone(),
             phased_percent: 100,
-            lists: Vec::new(),
+            lists: package.repositories.clone(),
         }
     }
 }
