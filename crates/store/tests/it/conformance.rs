@@ -299,6 +299,22 @@ pub async fn the_audit_chain_holds_under_concurrent_writers(database: Database) 
     assert_eq!(database.read().await.unwrap().check_audit().await.unwrap().unwrap_err().sequence, 7);
 }
 
+pub async fn the_audit_chain_holds_for_two(first: &Database, second: &Database) {
+    let write = |database: Database| async move {
+        for _ in 0..25 {
+            let entry = AuditEntry { at: START, actor: "process".into(), action: "test".into(), subject: "s".into(), detail: String::new() };
+            let mut tx = database.write().await.unwrap();
+            tx.append_audit(&entry).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+    };
+    let writers = [tokio::spawn(write(first.clone())), tokio::spawn(write(second.clone()))];
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert_eq!(first.read().await.unwrap().check_audit().await.unwrap(), Ok(50));
+}
+
 pub async fn nothing_of_a_dropped_transaction_stays(database: Database) {
     let first = node(3, &mut IdSource::seeded(1));
     let mut tx = database.write().await.unwrap();

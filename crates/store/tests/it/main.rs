@@ -56,3 +56,14 @@ async fn both_databases_have_the_same_columns() {
     assert_eq!(columns, store::conformance::columns(&postgres).await.unwrap());
     postgres.close().await;
 }
+
+/// What two processes do to one file: each reads before it writes, so a write lock that is taken
+/// late would find that the other one wrote in between.
+#[tokio::test]
+async fn two_processes_that_read_before_they_write_do_not_meet() {
+    let folder = testkit::folder();
+    let path = folder.path().join("fettle.db");
+    let first = store::Database::open_sqlite(&path, 0).await.unwrap();
+    let second = store::Database::open_sqlite(&path, 0).await.unwrap();
+    conformance::the_audit_chain_holds_for_two(&first, &second).await;
+}
