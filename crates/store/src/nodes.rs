@@ -4,7 +4,7 @@ use domain::model::compliance::{Counts, Verdict};
 use domain::model::id::NodeId;
 use domain::model::time::Timestamp;
 
-use crate::sql::{ReadTx, Row, Statement, StoreError, WriteTx, sql};
+use crate::sql::{ReadTx, Row, Statement, StoreError, WriteTx, contains, sql};
 
 /// A node as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -233,7 +233,7 @@ impl ReadTx {
 impl NodeQuery {
     fn filter(&self, statement: &mut Statement) {
         if let Some(text) = &self.text {
-            let pattern = format!("%{}%", text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+            let pattern = contains(text);
             statement.push(" AND (LOWER(name) LIKE ? ESCAPE '\\'", pattern.clone());
             statement.push(" OR id LIKE ? ESCAPE '\\')", pattern);
         }

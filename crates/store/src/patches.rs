@@ -8,7 +8,7 @@ use domain::model::patch::AvailableVersion;
 use domain::model::scan_report::PatchRow;
 use domain::model::time::Timestamp;
 
-use crate::sql::{ReadTx, Row, StoreError, WriteTx, sql};
+use crate::sql::{ReadTx, Row, StoreError, WriteTx, contains, sql};
 
 /// A patch with the number of nodes that it concerns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl ReadTx {
     pub async fn list_patches(&mut self, query: &PatchQuery) -> Result<Vec<PatchRecord>, StoreError> {
         let mut statement = sql(COUNTED_PATCHES);
         if let Some(text) = &query.text {
-            let pattern = format!("%{}%", text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+            let pattern = contains(text);
             statement.push(" AND (LOWER(patches.name) LIKE ? ESCAPE '\\'", pattern.clone());
             statement.push(" OR LOWER(patches.source) LIKE ? ESCAPE '\\')", pattern);
         }

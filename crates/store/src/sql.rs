@@ -271,6 +271,12 @@ pub(crate) fn sql(text: impl Into<String>) -> Statement {
     Statement { text: text.into(), values: Vec::new() }
 }
 
+/// The pattern of `LOWER(column) LIKE ? ESCAPE '\'` for texts that contain this one.
+pub(crate) fn contains(text: &str) -> String {
+    let literal = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{literal}%")
+}
+
 impl Statement {
     /// Binds the next value.
     pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {

@@ -63,8 +63,21 @@ pub struct Up {
 impl Up {
     /// Starts it and waits for its sign-in link.
     pub fn start(data: &Path, cache: &Path) -> Self {
-        let mut child =
-            fettle(cache).args(["up", "--no-refresh", "--listen"]).arg(free_address()).arg("--data").arg(data).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Self::start_with(data, cache, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(data: &Path, cache: &Path, more: &[&str]) -> Self {
+        let mut child = fettle(cache)
+            .args(["up", "--no-refresh", "--listen"])
+            .arg(free_address())
+            .arg("--data")
+            .arg(data)
+            .args(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let mut up = Self { child, stdout, printed: String::new(), url: String::new(), link: String::new() };
         while up.link.is_empty() {

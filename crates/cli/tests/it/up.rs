@@ -46,6 +46,19 @@ fn it_serves_this_machine_stops_on_interrupt_and_starts_again_on_the_same_data()
 }
 
 #[test]
+fn it_runs_on_postgresql_too() {
+    let (folder, cache) = (testkit::folder(), testkit::folder());
+    let postgres = testkit::postgres::Postgres::start();
+    let data = folder.path().join("data");
+    for _ in 0..2 {
+        let up = Up::start_with(&data, cache.path(), &["--database", &postgres.url()]);
+        let nodes = run(cache.path(), &["node", "list", "--format", "json", "--data", data.to_str().unwrap()]);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&nodes.stdout).unwrap()["items"].as_array().unwrap().len(), 1);
+        assert_eq!(up.interrupt(), 0);
+    }
+}
+
+#[test]
 fn a_busy_port_and_an_open_network_are_refused() {
     let (data, cache) = (testkit::folder(), testkit::folder());
     let data = data.path().display().to_string();
