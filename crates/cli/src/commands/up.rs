@@ -83,7 +83,7 @@ async fn serve(arguments: &Arguments, folder: &DataFolder, printer: &Printer) ->
 
     let (stop, stopped) = watch::channel(false);
     let mut server = tokio::spawn(serve_http(listener, app.clone(), stopped));
-    let mut node = LocalNode { app: app.clone(), refresh: !arguments.no_refresh, id: None };
+    let mut node = LocalNode { app: app.clone(), refresh: !arguments.no_refresh && settings::is_root(), id: None };
     printer.note("scanning this machine");
     let ended_early = tokio::select! {
         () = async {
@@ -170,7 +170,10 @@ struct LocalNode {
 impl LocalNode {
     /// The first scan, shown to the person who started the server.
     async fn introduce(&mut self, printer: &Printer) {
-        match self.scan(Some(printer)).await {
+        if self.refresh {
+            printer.note("refreshing package lists (apt-get update)");
+        }
+        match self.scan().await {
             Ok(recorded) => {
                 scan::print(&recorded.report, printer);
                 if let Err(error) = operations::release(&self.app, &recorded.node_id).await {
@@ -192,7 +195,7 @@ impl LocalNode {
             tokio::select! {
                 () = self.app.work_requested() => {}
                 _ = period.tick() => {
-                    if let Err(error) = self.scan(None).await {
+                    if let Err(error) = self.scan().await {
                         tracing::warn!(error = format!("{error:#}"), "the regular scan of this machine failed");
                     }
                 }
@@ -203,18 +206,15 @@ impl LocalNode {
     async fn do_requested_work(&mut self) -> anyhow::Result<()> {
         let Some(id) = self.id.clone() else { return Ok(()) };
         while let Some(operation_id) = operations::claim(&self.app, &id).await? {
-            let outcome = self.scan(None).await.map(|_| ()).map_err(|error| format!("{error:#}"));
+            let outcome = self.scan().await.map(|_| ()).map_err(|error| format!("{error:#}"));
             operations::finish(&self.app, &operation_id, &id, outcome).await?;
         }
         Ok(())
     }
 
-    async fn scan(&self, shown: Option<&Printer>) -> anyhow::Result<Recorded> {
+    async fn scan(&self) -> anyhow::Result<Recorded> {
         let root = Root::new("/");
-        if let (true, Some(printer)) = (self.refresh, shown) {
-            printer.note("refreshing package lists takes a moment");
-        }
-        let refresh = self.refresh && settings::is_root();
+        let refresh = self.refresh;
         let collected = tokio::task::spawn_blocking(move || {
             let problem = refresh.then(|| agent::package_manager::apt::refresh(&root)).flatten();
             let mut inventory = inventory::collect(&root, Some(&settings::cache_folder()), SystemClock.now())?;
