@@ -27,5 +27,5 @@ pub fn colour_wanted() -> bool {
 
 /// Whether this process may change the system, as `apt-get update` needs.
 pub fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0)
+    rustix::process::geteuid().is_root()
 }

@@ -103,7 +103,7 @@ fn check_folder(folder: &Path) -> Check {
 async fn check_database(folder: &Path) -> Check {
     let place = DataFolder::database(folder);
     if !place.exists() {
-        return doubtful("database", "there is none yet", "`fettle up` makes it");
+        return doubtful("database", "there is none in this folder", "`fettle up` makes it; a server that runs on PostgreSQL needs none");
     }
     let inspect = async {
         let database = Database::inspect_sqlite(&place).await?;

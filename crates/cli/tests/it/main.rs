@@ -3,5 +3,6 @@
 
 mod browser;
 mod harness;
+mod refresh;
 mod scan;
 mod up;

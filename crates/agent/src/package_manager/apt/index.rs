@@ -10,7 +10,7 @@
 //! a package comes or goes.
 //!
 //! Both files are caches and are never trusted: they are used only when their checksum holds and
-//! the lists have the sizes and times that they were made from, and each stanza is checked to
+//! the lists have the sizes and times (of the publisher and of the disk) that they were made from, and each stanza is checked to
 //! begin with the name that was looked for. Anything else builds them anew.
 
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ use super::lists::{self, ListFile};
 use super::stanza::{self, StanzaReader};
 use super::status::is_package_name;
 
-const MAGIC: &[u8; 16] = b"fettle apt ix 2\n";
+const MAGIC: &[u8; 16] = b"fettle apt ix 3\n";
 const CHECKSUM_BYTES: usize = 32;
 const ENTRY_BYTES: usize = 16;
 /// Set in an entry's list number when the index holds the stanza itself.
@@ -40,8 +40,7 @@ const KEPT_FIELDS: [&[u8]; 7] = [b"Package", b"Version", b"Architecture", b"Sour
 /// What was found while reading one list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListSummary {
-    size: u64,
-    modified_ns: i64,
+    stamp: Stamp,
     /// How many bytes the list has once unpacked.
     pub n_bytes: u64,
     /// Stanzas without a valid name.
@@ -50,6 +49,23 @@ pub struct ListSummary {
     pub n_oversized: u32,
     /// Why reading ended early.
     pub error: Option<String>,
+}
+
+/// What tells one state of a file from another: its size, the time its publisher gave it, and the
+/// time of its last change on this disk, which no program can set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Stamp {
+    size: u64,
+    modified_ns: i64,
+    changed_ns: i64,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+        Ok(Self { size: metadata.len(), modified_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()), changed_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()) })
+    }
 }
 
 /// An index in memory.
@@ -83,7 +99,7 @@ impl Index {
         let index = Self::decode(fs::read(path).ok()?)?;
         let fits = index.subject == *subject
             && index.lists.len() == lists.len()
-            && index.lists.iter().zip(lists).all(|(summary, list)| size_and_time(&list.path).is_ok_and(|found| found == (summary.size, summary.modified_ns)));
+            && index.lists.iter().zip(lists).all(|(summary, list)| Stamp::of(&list.path).is_ok_and(|stamp| stamp == summary.stamp));
         fits.then_some(index)
     }
 
@@ -193,10 +209,11 @@ impl Index {
         let n_lists = input.number()?;
         let mut lists = Vec::new();
         for _ in 0..n_lists {
-            let (size, modified_ns, n_bytes) = (input.number()?, input.number()?.cast_signed(), input.number()?);
+            let stamp = Stamp { size: input.number()?, modified_ns: input.number()?.cast_signed(), changed_ns: input.number()?.cast_signed() };
+            let n_bytes = input.number()?;
             let (n_malformed, n_oversized) = (u32::try_from(input.number()?).ok()?, u32::try_from(input.number()?).ok()?);
             let error = input.text()?;
-            lists.push(ListSummary { size, modified_ns, n_bytes, n_malformed, n_oversized, error: (!error.is_empty()).then_some(error) });
+            lists.push(ListSummary { stamp, n_bytes, n_malformed, n_oversized, error: (!error.is_empty()).then_some(error) });
         }
         let n_entries = usize::try_from(input.number()?).ok()?;
         let entries_at = input.at;
@@ -213,7 +230,14 @@ fn encode(subject: &Subject, summaries: &[ListSummary], entries: &[Entry], inlin
     let number = |bytes: &mut Vec<u8>, number: u64| bytes.extend_from_slice(&number.to_le_bytes());
     number(&mut bytes, summaries.len() as u64);
     for summary in summaries {
-        for value in [summary.size, summary.modified_ns.cast_unsigned(), summary.n_bytes, u64::from(summary.n_malformed), u64::from(summary.n_oversized)] {
+        for value in [
+            summary.stamp.size,
+            summary.stamp.modified_ns.cast_unsigned(),
+            summary.stamp.changed_ns.cast_unsigned(),
+            summary.n_bytes,
+            u64::from(summary.n_malformed),
+            u64::from(summary.n_oversized),
+        ] {
             number(&mut bytes, value);
         }
         let error = summary.error.as_deref().unwrap_or_default();
@@ -253,7 +277,7 @@ impl Input<'_> {
 }
 
 fn read_list(list: &ListFile, number: u32, summary: &mut ListSummary, entries: &mut Vec<Entry>, inline: &mut Vec<u8>) -> io::Result<()> {
-    (summary.size, summary.modified_ns) = size_and_time(&list.path)?;
+    summary.stamp = Stamp::of(&list.path)?;
     let mut reader = StanzaReader::new(lists::open(list)?);
     let result = loop {
         match reader.next() {
@@ -305,11 +329,6 @@ fn name_of(stanza: &[u8]) -> Option<&str> {
 /// FNV-1a: names are short, and a collision only costs one more stanza to read.
 fn hash(name: &[u8]) -> u32 {
     name.iter().fold(0x811c_9dc5, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
-}
-
-fn size_and_time(path: &Path) -> io::Result<(u64, i64)> {
-    let metadata = fs::metadata(path)?;
-    Ok((metadata.len(), metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec())))
 }
 
 /// Reads stanzas at their places in plain lists; opens each at its first use.
