@@ -1,5 +1,6 @@
 //! Inventories of nodes that do not exist, for tests of everything above the agent.
 
+use domain::model::host::Host;
 use domain::model::inventory::{Inventory, Reboot};
 use domain::model::package::{InstallState, InstalledPackage};
 use domain::model::patch::{AvailableVersion, Offer};
@@ -23,6 +24,7 @@ pub fn debian(name: &str, n_packages: usize, n_security: usize, now: Timestamp) 
         repositories: vec![repository("Debian", "stable", "bookworm", now), repository("Debian-Security", "stable-security", "bookworm-security", now)],
         lists_refreshed_at: Some(now),
         reboot: Reboot::NotPending,
+        host: Host::default(),
         problems: Vec::new(),
     }
 }
@@ -42,6 +44,7 @@ fn package(name: &str) -> InstalledPackage {
         multi_arch: None,
         reboot_pending: false,
         repositories: vec![0],
+        installed_at: None,
     }
 }
 

@@ -4,4 +4,5 @@
 //! a file or a network: facts and `now` come in as values, and every answer carries its reasons.
 
 pub mod decide;
+pub mod fleet;
 pub mod model;

@@ -7,7 +7,7 @@ use crate::decide::select::{self, Approval, PatchFacts};
 use crate::model::baseline::{Baseline, ComplianceLevel, RejectedPatchesAction};
 use crate::model::compliance::{Counts, PatchState, Reason, ReasonCode, Verdict};
 use crate::model::inventory::{Inventory, Reboot};
-use crate::model::package::InstalledPackage;
+use crate::model::package::{InstallState, InstalledPackage};
 use crate::model::patch::{AvailableVersion, Classification, Offer, Severity};
 use crate::model::problem::{Problem, ProblemCode};
 use crate::model::repository::Repository;
@@ -137,115 +137,102 @@ fn patches(n: u32) -> String {
     if n == 1 { "1 patch is".to_owned() } else { format!("{n} patches are") }
 }
 
-/// A row per package. Both lists are sorted by name and architecture, so they are walked together.
-fn judge_packages(inventory: &Inventory, baseline: &Baseline, now: Timestamp) -> Vec<PatchRow> {
-    let reference = |repository: &Repository| Arc::new(RepositoryReference { origin: repository.origin.clone(), label: repository.label.clone(), suite: repository.suite.clone() });
-    let judge = Judge { inventory, baseline, references: inventory.repositories.iter().map(reference).collect(), now };
-    let mut available = inventory.available.as_slice();
-    let mut rows = Vec::with_capacity(inventory.packages.len());
-    for package in &inventory.packages {
-        let wanted = (package.name.as_str(), package.architecture.as_str());
-        let of = |version: &AvailableVersion| (version.name.as_str(), version.architecture.as_str()).cmp(&wanted);
-        available = &available[available.partition_point(|version| of(version).is_lt())..];
-        let newer = &available[..available.partition_point(|version| of(version).is_le())];
-        rows.push(judge.judge_package(package, newer));
-    }
-    rows
+/// What is installed of one package.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    /// The installed version.
+    pub installed: PatchFacts<'a>,
+    /// How far its installation got.
+    pub state: InstallState,
+    /// An operator's hold is on it.
+    pub held: bool,
+    /// It waits for a reboot.
+    pub reboot_pending: bool,
 }
 
-struct Judge<'a> {
-    inventory: &'a Inventory,
-    baseline: &'a Baseline,
-    /// By number of the repository; rows share them.
-    references: Vec<Arc<RepositoryReference>>,
-    now: Timestamp,
+/// A newer version of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Newer<'a> {
+    /// The version.
+    pub facts: PatchFacts<'a>,
+    /// How the node's package manager treats it.
+    pub offer: &'a Offer,
 }
 
-impl Judge<'_> {
-    /// The state of one package; `newer` holds its newer versions, newest first.
-    fn judge_package(&self, package: &InstalledPackage, newer: &[AvailableVersion]) -> PatchRow {
-        let installed = self.select(&Version::Installed(package));
-        if package.state.is_broken() {
-            let text = format!("dpkg says it is {}; `dpkg --configure -a` continues", package.state.word());
-            return self.row(package, None, PatchState::Failed, &installed, Reason::new(ReasonCode::Broken, text));
-        }
-        let answers: Vec<_> = newer.iter().map(|version| (version, self.select(&Version::Available(version)))).collect();
-        if let Some((version, approval)) = answers.iter().find(|(version, approval)| version.offer.is_installable() && is_approved(approval)) {
-            let reason = if package.held {
-                Reason::new(ReasonCode::Held, format!("{}, and a hold on the package keeps apt from installing it", approval.reason()))
-            } else {
-                approval.reason().clone()
-            };
-            return self.row(package, Some(version), PatchState::Missing, approval, reason);
-        }
-        if package.reboot_pending {
-            let reason = Reason::new(ReasonCode::RebootPending, "it asked for a reboot, and the node has not rebooted since");
-            return self.row(package, None, PatchState::InstalledPendingReboot, &installed, reason);
-        }
-        if let Some((version, approval)) = answers.iter().find(|(version, _)| self.inventory.classify(&version.repositories) == Classification::Security) {
-            return self.row(package, Some(version), PatchState::AvailableSecurityUpdate, approval, why_not(version, approval));
-        }
-        if matches!(installed, Approval::Rejected { .. }) && self.baseline.rejected_patches_action == RejectedPatchesAction::Block {
-            return self.row(package, None, PatchState::InstalledRejected, &installed, installed.reason().clone());
-        }
-        let candidate = answers.iter().find(|(version, _)| version.offer == Offer::Candidate).or_else(|| answers.first());
-        match candidate {
-            Some((version, approval)) => self.row(package, Some(version), PatchState::InstalledOther, approval, why_not(version, approval)),
-            None if is_approved(&installed) => self.row(package, None, PatchState::Installed, &installed, installed.reason().clone()),
-            None => self.row(package, None, PatchState::InstalledOther, &installed, installed.reason().clone()),
-        }
-    }
+/// The state of one package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer<'b> {
+    /// The state.
+    pub state: PatchState,
+    /// Which of the newer versions it is about.
+    pub about: Option<usize>,
+    /// What the baseline says of that version, else of the installed one.
+    pub approval: Approval<'b>,
+}
 
-    fn select(&self, version: &Version) -> Approval {
-        let (name, architecture, text) = version.identity();
-        let facts = PatchFacts {
-            name,
-            architecture,
-            version: text,
-            classification: self.inventory.classify(version.repositories()),
-            severity: Severity::Unspecified,
-            section: version.section(),
-            priority: version.priority(),
-            appeared_at: match version {
-                // What is installed was there before; it is not deferred.
-                Version::Installed(_) => Some(Timestamp::from_millis(0)),
-                Version::Available(version) => version.first_seen_at,
-            },
-        };
-        select::select(self.baseline, &self.inventory.platform.product, &facts, self.now)
-    }
-
-    fn row(&self, package: &InstalledPackage, newer: Option<&AvailableVersion>, state: PatchState, approval: &Approval, reason: Reason) -> PatchRow {
-        let version = newer.map_or(Version::Installed(package), Version::Available);
-        PatchRow {
-            name: package.name.clone(),
-            architecture: package.architecture.clone(),
-            installed_version: package.version.clone(),
-            available_version: newer.map(|version| version.version.clone()),
-            state,
-            classification: self.inventory.classify(version.repositories()),
-            severity: Severity::Unspecified,
-            compliance_level: if let Approval::Approved { level, .. } = approval { *level } else { ComplianceLevel::Unspecified },
-            section: version.section().map(str::to_owned),
-            priority: version.priority().map(str::to_owned),
-            repository: self.inventory.named_repository(version.repositories()).and_then(|number| self.references.get(number)).cloned(),
-            source: newer.map_or(&package.source, |version| &version.source).clone(),
-            released_at: None,
-            first_seen_at: newer.and_then(|version| version.first_seen_at),
-            reason,
-        }
+impl Answer<'_> {
+    /// How bad it is when the patch is missing.
+    pub fn compliance_level(&self) -> ComplianceLevel {
+        if let Approval::Approved { level, .. } = self.approval { level } else { ComplianceLevel::Unspecified }
     }
 }
 
-fn is_approved(approval: &Approval) -> bool {
-    matches!(approval, Approval::Approved { .. })
+/// Judges one package; `newer` holds its newer versions, newest first. Every judgement, of one
+/// node or of a fleet, comes from here.
+pub fn judge_standing<'b>(baseline: &'b Baseline, product: &str, standing: &Standing, newer: &[Newer], now: Timestamp) -> Answer<'b> {
+    let select = |facts: &PatchFacts| select::select(baseline, product, facts, now);
+    let about = |state, at: usize| Answer { state, about: Some(at), approval: select(&newer[at].facts) };
+    let installed = |state| Answer { state, about: None, approval: select(&standing.installed) };
+
+    if standing.state.is_broken() {
+        return installed(PatchState::Failed);
+    }
+    if let Some(at) = newer.iter().position(|version| version.offer.is_installable() && select(&version.facts).is_approved()) {
+        return about(PatchState::Missing, at);
+    }
+    if standing.reboot_pending {
+        return installed(PatchState::InstalledPendingReboot);
+    }
+    if let Some(at) = newer.iter().position(|version| version.facts.classification == Classification::Security) {
+        return about(PatchState::AvailableSecurityUpdate, at);
+    }
+    let of_installed = installed(PatchState::InstalledOther);
+    if matches!(of_installed.approval, Approval::Rejected { .. }) && baseline.rejected_patches_action == RejectedPatchesAction::Block {
+        return Answer { state: PatchState::InstalledRejected, ..of_installed };
+    }
+    if !newer.is_empty() {
+        return about(PatchState::InstalledOther, newer.iter().position(|version| *version.offer == Offer::Candidate).unwrap_or(0));
+    }
+    if of_installed.approval.is_approved() { Answer { state: PatchState::Installed, ..of_installed } } else { of_installed }
+}
+
+/// The first instant after `now` at which a delay of one of these versions passes.
+pub fn next_change(baseline: &Baseline, product: &str, newer: &[Newer], now: Timestamp) -> Option<Timestamp> {
+    let until = |version: &Newer| match select::select(baseline, product, &version.facts, now) {
+        Approval::Deferred { until, .. } => until.map(|until| until.plus_millis(1)),
+        _ => None,
+    };
+    newer.iter().filter_map(until).min()
+}
+
+/// Why a package is in its state.
+fn explain(standing: &Standing, newer: &[Newer], answer: &Answer) -> Reason {
+    match (answer.state, answer.about) {
+        (PatchState::Failed, _) => Reason::new(ReasonCode::Broken, format!("dpkg says it is {}; `dpkg --configure -a` continues", standing.state.word())),
+        (PatchState::Missing, _) if standing.held => {
+            Reason::new(ReasonCode::Held, format!("{}, and a hold on the package keeps apt from installing it", answer.approval.reason()))
+        }
+        (PatchState::InstalledPendingReboot, _) => Reason::new(ReasonCode::RebootPending, "it asked for a reboot, and the node has not rebooted since"),
+        (PatchState::Missing, _) | (_, None) => answer.approval.reason(),
+        (_, Some(at)) => why_not(newer[at].offer, &answer.approval),
+    }
 }
 
 /// Why a newer version is not counted as missing: the package manager's reason first, because a
 /// baseline cannot change it.
-fn why_not(version: &AvailableVersion, approval: &Approval) -> Reason {
-    match &version.offer {
-        Offer::Candidate | Offer::Superseded => approval.reason().clone(),
+fn why_not(offer: &Offer, approval: &Approval) -> Reason {
+    match offer {
+        Offer::Candidate | Offer::Superseded => approval.reason(),
         Offer::Pinned { priority, preferred_priority } => {
             let text = format!("apt prefers another version: this one has pin priority {priority}, the preferred one {preferred_priority}");
             Reason::new(ReasonCode::Pinned, text)
@@ -254,39 +241,73 @@ fn why_not(version: &AvailableVersion, approval: &Approval) -> Reason {
     }
 }
 
-/// An installed or an available version, seen alike.
-enum Version<'a> {
-    Installed(&'a InstalledPackage),
-    Available(&'a AvailableVersion),
+/// A row per package. Both lists are sorted by name and architecture, so they are walked together.
+fn judge_packages(inventory: &Inventory, baseline: &Baseline, now: Timestamp) -> Vec<PatchRow> {
+    let reference = |repository: &Repository| Arc::new(RepositoryReference { origin: repository.origin.clone(), label: repository.label.clone(), suite: repository.suite.clone() });
+    let references: Vec<_> = inventory.repositories.iter().map(reference).collect();
+    let mut available = inventory.available.as_slice();
+    let mut newer = Vec::new();
+    let mut rows = Vec::with_capacity(inventory.packages.len());
+    for package in &inventory.packages {
+        let wanted = (package.name.as_str(), package.architecture.as_str());
+        let of = |version: &AvailableVersion| (version.name.as_str(), version.architecture.as_str()).cmp(&wanted);
+        available = &available[available.partition_point(|version| of(version).is_lt())..];
+        let of_package = &available[..available.partition_point(|version| of(version).is_le())];
+
+        newer.clear();
+        newer.extend(of_package.iter().map(|version| Newer { facts: available_facts(inventory, version), offer: &version.offer }));
+        let standing = Standing { installed: installed_facts(inventory, package), state: package.state, held: package.held, reboot_pending: package.reboot_pending };
+        let answer = judge_standing(baseline, &inventory.platform.product, &standing, &newer, now);
+        let about = answer.about.map(|at| &of_package[at]);
+        let repositories = about.map_or(&package.repositories, |version| &version.repositories);
+        let facts = answer.about.map_or(&standing.installed, |at| &newer[at].facts);
+        rows.push(PatchRow {
+            name: package.name.clone(),
+            architecture: package.architecture.clone(),
+            installed_version: package.version.clone(),
+            available_version: about.map(|version| version.version.clone()),
+            state: answer.state,
+            classification: facts.classification,
+            severity: facts.severity,
+            compliance_level: answer.compliance_level(),
+            section: facts.section.map(str::to_owned),
+            priority: facts.priority.map(str::to_owned),
+            repository: inventory.named_repository(repositories).and_then(|number| references.get(number)).cloned(),
+            source: about.map_or(&package.source, |version| &version.source).clone(),
+            released_at: None,
+            first_seen_at: about.and_then(|version| version.first_seen_at),
+            reason: explain(&standing, &newer, &answer),
+        });
+    }
+    rows
 }
 
-impl Version<'_> {
-    fn identity(&self) -> (&str, &str, &str) {
-        match self {
-            Self::Installed(package) => (&package.name, &package.architecture, &package.version),
-            Self::Available(version) => (&version.name, &version.architecture, &version.version),
-        }
+fn installed_facts<'a>(inventory: &Inventory, package: &'a InstalledPackage) -> PatchFacts<'a> {
+    PatchFacts {
+        name: &package.name,
+        architecture: &package.architecture,
+        version: &package.version,
+        classification: inventory.classify(&package.repositories),
+        severity: Severity::Unspecified,
+        section: package.section.as_deref(),
+        priority: package.priority.as_deref(),
+        appeared_at: INSTALLED_APPEARED_AT,
     }
+}
 
-    fn repositories(&self) -> &[usize] {
-        match self {
-            Self::Installed(package) => &package.repositories,
-            Self::Available(version) => &version.repositories,
-        }
-    }
+/// What is installed was there before; it is not deferred.
+pub const INSTALLED_APPEARED_AT: Option<Timestamp> = Some(Timestamp::from_millis(0));
 
-    fn section(&self) -> Option<&str> {
-        match self {
-            Self::Installed(package) => package.section.as_deref(),
-            Self::Available(version) => version.section.as_deref(),
-        }
-    }
-
-    fn priority(&self) -> Option<&str> {
-        match self {
-            Self::Installed(package) => package.priority.as_deref(),
-            Self::Available(version) => version.priority.as_deref(),
-        }
+fn available_facts<'a>(inventory: &Inventory, version: &'a AvailableVersion) -> PatchFacts<'a> {
+    PatchFacts {
+        name: &version.name,
+        architecture: &version.architecture,
+        version: &version.version,
+        classification: inventory.classify(&version.repositories),
+        severity: Severity::Unspecified,
+        section: version.section.as_deref(),
+        priority: version.priority.as_deref(),
+        appeared_at: version.first_seen_at,
     }
 }
 
@@ -294,7 +315,7 @@ impl Version<'_> {
 mod tests {
     use super::*;
     use crate::model::baseline;
-    use crate::model::package::InstallState;
+    use crate::model::host::Host;
     use crate::model::platform;
 
     const NOW: Timestamp = Timestamp::from_millis(20_000 * DAY_MS);
@@ -333,6 +354,7 @@ mod tests {
             multi_arch: None,
             reboot_pending: false,
             repositories: vec![0],
+            installed_at: None,
         }
     }
 
@@ -363,6 +385,7 @@ mod tests {
             repositories: vec![repository("Debian", "bookworm"), repository("Debian-Security", "bookworm-security")],
             lists_refreshed_at: Some(NOW),
             reboot: Reboot::NotPending,
+            host: Host::default(),
             problems: vec![],
         }
     }

@@ -34,67 +34,156 @@ pub struct PatchFacts<'a> {
 }
 
 /// What a baseline says of a version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Approval {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approval<'b> {
     /// It should be installed.
     Approved {
         /// How bad it is when it is missing.
         level: ComplianceLevel,
         /// What approves it.
-        reason: Reason,
+        why: Why<'b>,
     },
     /// A rule will approve it later, at `until` when that can be told.
     Deferred {
         /// The first instant of approval.
         until: Option<Timestamp>,
         /// What defers it.
-        reason: Reason,
+        why: Why<'b>,
     },
     /// The rejected list names it.
     Rejected {
         /// Which entry.
-        reason: Reason,
+        why: Why<'b>,
     },
     /// Nothing approves it.
     NotApproved {
         /// Why not.
-        reason: Reason,
+        why: Why<'b>,
     },
 }
 
-impl Approval {
+impl Approval<'_> {
     /// Why it is so.
-    pub fn reason(&self) -> &Reason {
-        match self {
-            Self::Approved { reason, .. } | Self::Deferred { reason, .. } | Self::Rejected { reason } | Self::NotApproved { reason } => reason,
-        }
+    pub fn reason(&self) -> Reason {
+        let (Self::Approved { why, .. } | Self::Deferred { why, .. } | Self::Rejected { why } | Self::NotApproved { why }) = self;
+        why.reason()
+    }
+
+    /// Whether it should be installed.
+    pub fn is_approved(&self) -> bool {
+        matches!(self, Self::Approved { .. })
+    }
+}
+
+/// What an approval rests on. Fleets are judged without building texts; a text is made when
+/// somebody reads it. Rules are counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why<'b> {
+    /// An entry of the rejected list.
+    RejectedEntry(&'b str),
+    /// An entry of the approved list.
+    ApprovedEntry(&'b str),
+    /// An entry of the approved list, which lets in security patches only.
+    ApprovedEntrySecurityOnly(&'b str),
+    /// A global filter.
+    GlobalFilter(&'static str),
+    /// The baseline has no rules.
+    NoRules,
+    /// No rule matches.
+    NoRule,
+    /// A rule that lets in security patches only.
+    RuleSecurityOnly(usize),
+    /// A rule without a delay.
+    Rule(usize),
+    /// A rule whose delay has passed.
+    DelayPassed {
+        /// The rule.
+        rule: usize,
+        /// Its delay.
+        days: u32,
+        /// Since when the patch exists.
+        appeared_at: Timestamp,
+    },
+    /// A rule whose delay has not passed.
+    DelayRuns {
+        /// The rule.
+        rule: usize,
+        /// Its delay.
+        days: u32,
+        /// When it passes; unknown when nobody knows since when the patch exists.
+        until: Option<Timestamp>,
+    },
+    /// A rule with a cut-off date that the patch keeps.
+    BeforeCutOff {
+        /// The rule.
+        rule: usize,
+        /// Its date.
+        date: &'b str,
+        /// Since when the patch exists.
+        appeared_at: Timestamp,
+    },
+    /// A rule with a cut-off date that the patch does not keep.
+    AfterCutOff {
+        /// The rule.
+        rule: usize,
+        /// Its date.
+        date: &'b str,
+        /// Since when the patch exists, when that is known.
+        appeared_at: Option<Timestamp>,
+    },
+}
+
+impl Why<'_> {
+    /// The reason in words.
+    pub fn reason(&self) -> Reason {
+        let (code, text) = match self {
+            Self::RejectedEntry(entry) => (ReasonCode::Rejected, format!("rejected by the list entry `{entry}`")),
+            Self::ApprovedEntry(entry) => (ReasonCode::ApprovedByList, format!("approved by the list entry `{entry}`")),
+            Self::ApprovedEntrySecurityOnly(entry) => {
+                (ReasonCode::NotSecurity, format!("the list entry `{entry}` approves security patches only, and this version is in no security repository"))
+            }
+            Self::GlobalFilter(key) => (ReasonCode::GlobalFilter, format!("left out by the global filter on {key}")),
+            Self::NoRules => (ReasonCode::NoRule, "the baseline has no rules".to_owned()),
+            Self::NoRule => (ReasonCode::NoRule, "no rule of the baseline matches it".to_owned()),
+            Self::RuleSecurityOnly(rule) => (ReasonCode::NotSecurity, format!("rule {rule} approves security patches only, and this version is in no security repository")),
+            Self::Rule(rule) => (ReasonCode::ApprovedByRule, format!("approved by rule {rule}")),
+            Self::DelayPassed { rule, days, appeared_at } => (ReasonCode::ApprovedByRule, format!("approved by rule {rule}: {days} days have passed since {appeared_at}")),
+            Self::DelayRuns { rule, days, until: Some(until) } => (ReasonCode::Deferred, format!("rule {rule} approves it after {days} days, on {until}")),
+            Self::DelayRuns { rule, days, until: None } => (ReasonCode::Deferred, format!("rule {rule} approves it after {days} days, and nothing says since when it exists")),
+            Self::BeforeCutOff { rule, date, appeared_at } => (ReasonCode::ApprovedByRule, format!("approved by rule {rule}: it appeared on {appeared_at}, not after {date}")),
+            Self::AfterCutOff { rule, date, appeared_at: Some(appeared_at) } => {
+                (ReasonCode::AfterCutOff, format!("rule {rule} approves what appeared up to {date}; this appeared on {appeared_at}"))
+            }
+            Self::AfterCutOff { rule, date, appeared_at: None } => {
+                (ReasonCode::AfterCutOff, format!("rule {rule} approves what appeared up to {date}, and nothing says when this appeared"))
+            }
+        };
+        Reason::new(code, text)
     }
 }
 
 /// Decides about one version at `now`.
-pub fn select(baseline: &Baseline, product: &str, patch: &PatchFacts, now: Timestamp) -> Approval {
+pub fn select<'b>(baseline: &'b Baseline, product: &str, patch: &PatchFacts, now: Timestamp) -> Approval<'b> {
     if let Some(entry) = listed(&baseline.rejected_patches, patch) {
-        return Approval::Rejected { reason: Reason::new(ReasonCode::Rejected, format!("rejected by the list entry `{entry}`")) };
+        return Approval::Rejected { why: Why::RejectedEntry(entry) };
     }
     let is_security = patch.classification == Classification::Security;
     if let Some(entry) = listed(&baseline.approved_patches, patch) {
         if is_security || baseline.approved_patches_enable_non_security {
-            let reason = Reason::new(ReasonCode::ApprovedByList, format!("approved by the list entry `{entry}`"));
-            return Approval::Approved { level: baseline.approved_patches_compliance_level, reason };
+            return Approval::Approved { level: baseline.approved_patches_compliance_level, why: Why::ApprovedEntry(entry) };
         }
-        let text = format!("the list entry `{entry}` approves security patches only, and this version is in no security repository");
-        return Approval::NotApproved { reason: Reason::new(ReasonCode::NotSecurity, text) };
+        return Approval::NotApproved { why: Why::ApprovedEntrySecurityOnly(entry) };
     }
     if let Some(key) = first_mismatch(&baseline.global_filters, product, patch) {
-        return Approval::NotApproved { reason: Reason::new(ReasonCode::GlobalFilter, format!("left out by the global filter on {key}")) };
+        return Approval::NotApproved { why: Why::GlobalFilter(key) };
     }
     select_by_rules(&baseline.approval_rules, product, patch, now)
 }
 
 /// The best answer that any rule gives: approval with the highest level, else the earliest
 /// approval to come, else why the rules do not match.
-fn select_by_rules(rules: &[ApprovalRule], product: &str, patch: &PatchFacts, now: Timestamp) -> Approval {
-    let mut best = Approval::NotApproved { reason: Reason::new(ReasonCode::NoRule, no_rule_text(rules)) };
+fn select_by_rules<'b>(rules: &'b [ApprovalRule], product: &str, patch: &PatchFacts, now: Timestamp) -> Approval<'b> {
+    let mut best = Approval::NotApproved { why: if rules.is_empty() { Why::NoRules } else { Why::NoRule } };
     for (at, rule) in rules.iter().enumerate() {
         if first_mismatch(&rule.filters, product, patch).is_none() {
             let approval = apply_rule(rule, at + 1, patch, now);
@@ -106,55 +195,36 @@ fn select_by_rules(rules: &[ApprovalRule], product: &str, patch: &PatchFacts, no
     best
 }
 
-fn no_rule_text(rules: &[ApprovalRule]) -> String {
-    if rules.is_empty() { "the baseline has no rules".to_owned() } else { "no rule of the baseline matches it".to_owned() }
-}
-
 /// Orders answers: what says more about when the patch gets approved comes last.
 fn rank(approval: &Approval) -> (u8, i64) {
     match approval {
-        Approval::NotApproved { reason } => (0, i64::from(reason.code != ReasonCode::NoRule)),
+        Approval::NotApproved { why } => (0, i64::from(!matches!(why, Why::NoRules | Why::NoRule))),
         Approval::Rejected { .. } => (0, 0),
         Approval::Deferred { until, .. } => (1, until.map_or(i64::MIN, |until| -until.as_millis())),
         Approval::Approved { level, .. } => (2, *level as i64),
     }
 }
 
-fn apply_rule(rule: &ApprovalRule, number: usize, patch: &PatchFacts, now: Timestamp) -> Approval {
+fn apply_rule<'b>(rule: &'b ApprovalRule, number: usize, patch: &PatchFacts, now: Timestamp) -> Approval<'b> {
     if patch.classification != Classification::Security && !rule.enable_non_security {
-        let text = format!("rule {number} approves security patches only, and this version is in no security repository");
-        return Approval::NotApproved { reason: Reason::new(ReasonCode::NotSecurity, text) };
+        return Approval::NotApproved { why: Why::RuleSecurityOnly(number) };
     }
-    let approved = |text: String| Approval::Approved { level: rule.compliance_level, reason: Reason::new(ReasonCode::ApprovedByRule, text) };
+    let approved = |why| Approval::Approved { level: rule.compliance_level, why };
     if let Some(cut_off) = rule.cut_off() {
-        let until = rule.approve_until_date.as_deref().unwrap_or_default();
+        let date = rule.approve_until_date.as_deref().unwrap_or_default();
         return match patch.appeared_at {
-            Some(appeared_at) if appeared_at <= cut_off => approved(format!("approved by rule {number}: it appeared on {appeared_at}, not after {until}")),
-            Some(appeared_at) => {
-                let text = format!("rule {number} approves what appeared up to {until}; this appeared on {appeared_at}");
-                Approval::NotApproved { reason: Reason::new(ReasonCode::AfterCutOff, text) }
-            }
-            None => {
-                let text = format!("rule {number} approves what appeared up to {until}, and nothing says when this appeared");
-                Approval::NotApproved { reason: Reason::new(ReasonCode::AfterCutOff, text) }
-            }
+            Some(appeared_at) if appeared_at <= cut_off => approved(Why::BeforeCutOff { rule: number, date, appeared_at }),
+            appeared_at => Approval::NotApproved { why: Why::AfterCutOff { rule: number, date, appeared_at } },
         };
     }
     let days = rule.approve_after_days.unwrap_or_default();
     if days == 0 {
-        return approved(format!("approved by rule {number}"));
+        return approved(Why::Rule(number));
     }
-    if let Some(appeared_at) = patch.appeared_at {
-        let until = appeared_at.plus_millis(i64::from(days) * DAY_MS);
-        if now > until {
-            approved(format!("approved by rule {number}: {days} days have passed since {appeared_at}"))
-        } else {
-            let text = format!("rule {number} approves it after {days} days, on {until}");
-            Approval::Deferred { until: Some(until), reason: Reason::new(ReasonCode::Deferred, text) }
-        }
-    } else {
-        let text = format!("rule {number} approves it after {days} days, and nothing says since when it exists");
-        Approval::Deferred { until: None, reason: Reason::new(ReasonCode::Deferred, text) }
+    let until = patch.appeared_at.map(|appeared_at| appeared_at.plus_millis(i64::from(days) * DAY_MS));
+    match (until, patch.appeared_at) {
+        (Some(until), Some(appeared_at)) if now > until => approved(Why::DelayPassed { rule: number, days: days.into(), appeared_at }),
+        _ => Approval::Deferred { until, why: Why::DelayRuns { rule: number, days: days.into(), until } },
     }
 }
 
@@ -304,7 +374,8 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, patch: &PatchFacts, expected: &str) {
-        let approval = select(&baseline(text), "Debian12", patch, NOW);
+        let baseline = baseline(text);
+        let approval = select(&baseline, "Debian12", patch, NOW);
         let kind = match &approval {
             Approval::Approved { level, .. } => format!("approved ({})", level.word()),
             Approval::Deferred { .. } => "deferred".to_owned(),

@@ -100,15 +100,15 @@ ids! {
     OperationId = "operation", "op-";
     /// A person or program that signed in.
     SessionId = "session", "se-";
-    /// An installable version of a package; follows from its name, architecture and version.
+    /// An installable version of a package; follows from its system, name, architecture and version.
     PatchId = "patch", "pt-";
 }
 
 impl PatchId {
     /// The id of a version: equal on every server, for links that last.
-    pub fn of(name: &str, architecture: &str, version: &str) -> Self {
+    pub fn of(ecosystem: &str, name: &str, architecture: &str, version: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
-        for part in [name, architecture, version] {
+        for part in [ecosystem, name, architecture, version] {
             hasher.update(part.as_bytes());
             hasher.update(&[0]);
         }

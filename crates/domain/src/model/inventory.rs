@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::host::Host;
 use crate::model::package::InstalledPackage;
 use crate::model::patch::{AvailableVersion, Classification};
 use crate::model::platform::Platform;
@@ -33,6 +34,9 @@ pub struct Inventory {
     pub lists_refreshed_at: Option<Timestamp>,
     /// Whether the node waits for a reboot.
     pub reboot: Reboot,
+    /// What the node is besides its packages.
+    #[serde(default)]
+    pub host: Host,
     /// What went wrong while collecting.
     pub problems: Vec<Problem>,
 }

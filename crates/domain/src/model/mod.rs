@@ -2,7 +2,10 @@
 
 pub mod baseline;
 pub mod compliance;
+pub mod content;
+pub mod digest;
 pub mod glob;
+pub mod host;
 pub mod id;
 pub mod inventory;
 pub mod package;
@@ -11,5 +14,6 @@ pub mod platform;
 pub mod problem;
 pub mod repository;
 pub mod scan_report;
+pub mod section;
 pub mod time;
 pub mod version;

@@ -1,7 +1,9 @@
-//! What is installed on a node: packages, and the package set that equal nodes share.
+//! What is installed on a node.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::model::time::Timestamp;
 
 /// One installed package with the facts that decisions need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -40,6 +42,9 @@ pub struct InstalledPackage {
     /// Indexes into the inventory's repositories that offer the installed version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repositories: Vec<usize>,
+    /// When it was installed or last upgraded, where the package manager knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installed_at: Option<Timestamp>,
 }
 
 fn is_false(value: &bool) -> bool {
@@ -65,6 +70,9 @@ pub enum InstallState {
 }
 
 impl InstallState {
+    /// Every state.
+    pub const ALL: [Self; 6] = [Self::Installed, Self::HalfInstalled, Self::Unpacked, Self::HalfConfigured, Self::TriggersAwaited, Self::TriggersPending];
+
     /// Whether the package is in a state that needs repair.
     pub fn is_broken(self) -> bool {
         matches!(self, Self::HalfInstalled | Self::Unpacked | Self::HalfConfigured)
@@ -80,97 +88,5 @@ impl InstallState {
             Self::TriggersAwaited => "triggers-awaited",
             Self::TriggersPending => "triggers-pending",
         }
-    }
-}
-
-/// The sorted names, architectures and versions of a node. Its canonical bytes and their digest
-/// are the identity that equal nodes share.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackageSet {
-    rows: Vec<(String, String, String)>,
-}
-
-impl PackageSet {
-    /// The set of these packages, in any order.
-    pub fn of<'a>(packages: impl IntoIterator<Item = &'a InstalledPackage>) -> Self {
-        let mut rows: Vec<_> = packages.into_iter().map(|package| (package.name.clone(), package.architecture.clone(), package.version.clone())).collect();
-        rows.sort_unstable();
-        rows.dedup();
-        Self { rows }
-    }
-
-    /// How many packages it holds.
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Whether it holds none.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    /// One line a package: name, architecture and version between tabs.
-    pub fn canonical_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.rows.len() * 40);
-        for (name, architecture, version) in &self.rows {
-            for (part, end) in [(name, b'\t'), (architecture, b'\t'), (version, b'\n')] {
-                bytes.extend_from_slice(part.as_bytes());
-                bytes.push(end);
-            }
-        }
-        bytes
-    }
-
-    /// BLAKE3 of the canonical bytes.
-    pub fn digest(&self) -> Digest {
-        Digest::of(&self.canonical_bytes())
-    }
-}
-
-/// A content digest: BLAKE3, 64 hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-pub struct Digest(String);
-
-impl Digest {
-    /// The digest of these bytes.
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(blake3::hash(bytes).to_hex().to_string())
-    }
-
-    /// The digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn package(name: &str, version: &str) -> InstalledPackage {
-        InstalledPackage {
-            name: name.into(),
-            architecture: "amd64".into(),
-            version: version.into(),
-            source: name.into(),
-            source_version: None,
-            section: None,
-            priority: None,
-            state: InstallState::Installed,
-            held: false,
-            automatic: false,
-            multi_arch: None,
-            reboot_pending: false,
-            repositories: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn the_digest_ignores_order_and_sees_every_version() {
-        let (a, b) = (package("a", "1"), package("b", "2"));
-        let set = PackageSet::of([&a, &b]);
-        assert_eq!(set.digest(), PackageSet::of([&b, &a]).digest());
-        assert_ne!(set.digest(), PackageSet::of([&a, &package("b", "2.1")]).digest());
-        assert_eq!(set.canonical_bytes(), b"a\tamd64\t1\nb\tamd64\t2\n");
     }
 }

@@ -32,7 +32,7 @@ pub struct AvailableVersion {
 }
 
 /// How the node's package manager treats a newer version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Offer {
     /// An upgrade would install it.

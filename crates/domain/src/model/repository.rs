@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::time::Timestamp;
 
 /// One repository component whose lists are on the node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Repository {
     /// Who publishes it, such as `Debian`.
     pub origin: Option<String>,

@@ -1,0 +1,306 @@
+//! Lists of standings: whole, or as an edit of a similar whole one.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use crate::fleet::ContextId;
+use crate::fleet::tally::{Tally, TallyOf};
+
+/// The number of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ListId(u32);
+
+/// All lists, by number, and which lists hold a standing.
+#[derive(Debug, Default)]
+pub struct Lists {
+    lists: Vec<List>,
+    /// Whole lists that hold a standing, and edits that add it.
+    with: Vec<Vec<u32>>,
+    /// Edits that remove a standing.
+    without: HashMap<u32, Vec<u32>>,
+    /// Whole lists by a sample of their standings, to find similar ones.
+    samples: HashMap<(ContextId, usize, u32), u32>,
+    n_entries: usize,
+    n_unused: usize,
+}
+
+#[derive(Debug)]
+struct List {
+    context: ContextId,
+    body: Body,
+    /// Of a whole list its tally, of an edit the difference.
+    tally: Tally,
+    n_users: u32,
+    /// Users of the list and of its edits.
+    n_users_in_all: u32,
+}
+
+#[derive(Debug)]
+enum Body {
+    Whole(Box<[u32]>),
+    Edit { of: u32, changes: Box<[Change]> },
+}
+
+/// At a place of the whole list, a standing is left out or put in.
+#[derive(Debug, Clone, Copy)]
+struct Change {
+    at: u32,
+    number: u32,
+    adds: bool,
+}
+
+/// An edit with more changes than this share of the list is stored whole.
+const EDIT_SHARE_MAX: usize = 4;
+/// Samples of a list: each finds a similar list unless that very standing changed.
+const SAMPLES: usize = 3;
+/// Forgetting costs a pass over everything, so it waits until there is something to gain.
+const UNUSED_MIN: usize = 1024;
+
+impl Lists {
+    /// How many lists there are.
+    pub fn len(&self) -> usize {
+        self.lists.len()
+    }
+
+    /// Makes room for this many standings.
+    pub fn grow(&mut self, n_standings: usize) {
+        self.with.resize_with(n_standings, Vec::new);
+    }
+
+    /// Standings in all lists, an edit counted by its changes.
+    pub fn n_entries(&self) -> usize {
+        self.n_entries
+    }
+
+    /// The context of a list.
+    pub fn context(&self, list: ListId) -> ContextId {
+        self.lists[list.0 as usize].context
+    }
+
+    /// Adds a list of standings in the order of their packages.
+    pub fn insert(&mut self, context: ContextId, numbers: &[u32], like: Option<ListId>, order: impl Fn(u32, u32) -> Ordering, tally: impl Fn(u32) -> Tally) -> ListId {
+        let samples = sample(numbers);
+        let similar = like.map(|like| self.whole_of(like.0)).into_iter().chain(samples.iter().enumerate().filter_map(|(at, number)| self.samples.get(&(context, at, *number)).copied()));
+        let mut similar: Vec<_> = similar.filter(|list| self.lists[*list as usize].context == context).collect();
+        similar.dedup();
+        let best = similar.into_iter().map(|of| (of, difference(self.whole_numbers(of), numbers, &order))).min_by_key(|(_, changes)| changes.len());
+        let list = match best {
+            Some((of, changes)) if changes.len() * EDIT_SHARE_MAX <= numbers.len() => {
+                let sum = changes.iter().fold(Tally::default(), |sum, change| if change.adds { sum.plus(&tally(change.number)) } else { sum - tally(change.number) });
+                List { context, body: Body::Edit { of, changes: changes.into() }, tally: sum, n_users: 0, n_users_in_all: 0 }
+            }
+            _ => {
+                let sum = numbers.iter().fold(Tally::default(), |sum, number| sum.plus(&tally(*number)));
+                List { context, body: Body::Whole(numbers.into()), tally: sum, n_users: 0, n_users_in_all: 0 }
+            }
+        };
+        self.push(list)
+    }
+
+    fn push(&mut self, list: List) -> ListId {
+        let id = u32::try_from(self.lists.len()).expect("there are fewer than four billion lists");
+        match &list.body {
+            Body::Whole(numbers) => {
+                self.n_entries += numbers.len();
+                for (at, number) in sample(numbers).into_iter().enumerate() {
+                    self.samples.insert((list.context, at, number), id);
+                }
+                for &number in numbers {
+                    self.with[number as usize].push(id);
+                }
+            }
+            Body::Edit { changes, .. } => {
+                self.n_entries += changes.len();
+                for change in changes {
+                    if change.adds { self.with[change.number as usize].push(id) } else { self.without.entry(change.number).or_default().push(id) }
+                }
+            }
+        }
+        self.n_unused += usize::from(list.n_users_in_all == 0);
+        self.lists.push(list);
+        ListId(id)
+    }
+
+    /// The standings of a list, in the order of their packages.
+    pub fn numbers(&self, list: ListId) -> Vec<u32> {
+        match &self.lists[list.0 as usize].body {
+            Body::Whole(numbers) => numbers.to_vec(),
+            Body::Edit { of, changes } => {
+                let whole = self.whole_numbers(*of);
+                let mut numbers = Vec::with_capacity(whole.len() + changes.len());
+                let mut from = 0;
+                for change in changes {
+                    let at = change.at as usize;
+                    numbers.extend_from_slice(&whole[from..at]);
+                    from = at;
+                    if change.adds { numbers.push(change.number) } else { from += 1 }
+                }
+                numbers.extend_from_slice(&whole[from..]);
+                numbers
+            }
+        }
+    }
+
+    /// Patches by state on a node with this list.
+    pub fn tally(&self, list: ListId) -> Tally {
+        let list = &self.lists[list.0 as usize];
+        match &list.body {
+            Body::Whole(_) => list.tally,
+            Body::Edit { of, .. } => self.lists[*of as usize].tally.plus(&list.tally),
+        }
+    }
+
+    /// More or fewer nodes have a list.
+    pub fn change_users(&mut self, list: ListId, change: i32) {
+        let of = self.whole_of(list.0);
+        self.lists[list.0 as usize].n_users = self.lists[list.0 as usize].n_users.saturating_add_signed(change);
+        let whole = if of == list.0 { None } else { Some(of) };
+        for at in std::iter::once(list.0).chain(whole) {
+            let list = &mut self.lists[at as usize];
+            let was_used = list.n_users_in_all > 0;
+            list.n_users_in_all = list.n_users_in_all.saturating_add_signed(change);
+            match (was_used, list.n_users_in_all > 0) {
+                (true, false) => self.n_unused += 1,
+                (false, true) => self.n_unused -= 1,
+                _ => {}
+            }
+        }
+    }
+
+    /// Nodes of a context that have a standing.
+    pub fn n_nodes_with(&self, context: ContextId, number: u32) -> u32 {
+        let of_context = |list: &&List| list.context == context;
+        let with = self.with[number as usize].iter().map(|at| &self.lists[*at as usize]).filter(of_context);
+        let without = self.without.get(&number).into_iter().flatten().map(|at| &self.lists[*at as usize]).filter(of_context);
+        with.map(|list| list.n_users_in_all).sum::<u32>() - without.map(|list| list.n_users_in_all).sum::<u32>()
+    }
+
+    /// Lists of a context with a standing.
+    pub fn with_standing(&self, context: ContextId, number: u32) -> Vec<ListId> {
+        let (mut wholes, mut found) = (Vec::new(), Vec::new());
+        for &at in &self.with[number as usize] {
+            let list = &self.lists[at as usize];
+            if list.context == context {
+                found.push(ListId(at));
+                if matches!(list.body, Body::Whole(_)) {
+                    wholes.push(at);
+                }
+            }
+        }
+        if !wholes.is_empty() {
+            let without = self.without.get(&number);
+            let is_edit_of_those = |list: &List| matches!(&list.body, Body::Edit { of, .. } if wholes.contains(of));
+            let edits = self.lists.iter().zip(0..).filter(|(list, _)| is_edit_of_those(list)).map(|(_, at)| at);
+            let known: std::collections::HashSet<_> = found.iter().map(|list| list.0).chain(without.into_iter().flatten().copied()).collect();
+            found.extend(edits.filter(|at| !known.contains(at)).map(ListId));
+        }
+        found
+    }
+
+    /// How many lists these standings are in.
+    pub fn touches(&self, changes: &[(u32, Tally)]) -> usize {
+        changes.iter().map(|(number, _)| self.with[*number as usize].len() + self.without.get(number).map_or(0, Vec::len)).sum()
+    }
+
+    /// Changes the tallies of the lists of a context that hold these standings.
+    pub fn change_tallies(&mut self, context: ContextId, changes: &[(u32, Tally)]) {
+        for (number, difference) in changes {
+            for &at in &self.with[*number as usize] {
+                let list = &mut self.lists[at as usize];
+                if list.context == context {
+                    list.tally += *difference;
+                }
+            }
+            for &at in self.without.get(number).into_iter().flatten() {
+                let list = &mut self.lists[at as usize];
+                if list.context == context {
+                    list.tally = list.tally - *difference;
+                }
+            }
+        }
+    }
+
+    /// Counts every list of a context again.
+    pub fn recount(&mut self, context: ContextId, table: &TallyOf) {
+        for list in self.lists.iter_mut().filter(|list| list.context == context) {
+            list.tally = match &list.body {
+                Body::Whole(numbers) => table.sum(numbers),
+                Body::Edit { changes, .. } => {
+                    changes.iter().fold(Tally::default(), |sum, change| if change.adds { sum.plus(&table.of(change.number)) } else { sum - table.of(change.number) })
+                }
+            };
+        }
+    }
+
+    /// Whether most lists have no node.
+    pub fn is_mostly_unused(&self) -> bool {
+        self.n_unused > UNUSED_MIN && self.n_unused * 2 > self.lists.len()
+    }
+
+    /// Forgets lists without nodes; the new ids of the others.
+    pub fn forget_unused(&mut self) -> HashMap<ListId, ListId> {
+        let n_standings = self.with.len();
+        let old = std::mem::take(self);
+        self.grow(n_standings);
+        let mut kept = HashMap::new();
+        for (list, at) in old.lists.into_iter().zip(0..).filter(|(list, _)| list.n_users_in_all > 0) {
+            let body = match list.body {
+                Body::Edit { of, changes } => {
+                    let ListId(of) = kept[&ListId(of)];
+                    Body::Edit { of, changes }
+                }
+                whole @ Body::Whole(_) => whole,
+            };
+            let id = self.push(List { body, ..list });
+            kept.insert(ListId(at), id);
+        }
+        kept
+    }
+
+    fn whole_of(&self, list: u32) -> u32 {
+        match &self.lists[list as usize].body {
+            Body::Whole(_) => list,
+            Body::Edit { of, .. } => *of,
+        }
+    }
+
+    fn whole_numbers(&self, list: u32) -> &[u32] {
+        match &self.lists[self.whole_of(list) as usize].body {
+            Body::Whole(numbers) => numbers,
+            Body::Edit { .. } => &[],
+        }
+    }
+}
+
+/// The standings with the smallest of several hashes.
+fn sample(numbers: &[u32]) -> [u32; SAMPLES] {
+    const FACTORS: [u32; SAMPLES] = [0x9e37_79b1, 0x85eb_ca6b, 0xc2b2_ae35];
+    FACTORS.map(|factor| numbers.iter().copied().min_by_key(|number| number.wrapping_add(1).wrapping_mul(factor)).unwrap_or(u32::MAX))
+}
+
+/// The changes that lead from one list to another, both in the order of their packages.
+fn difference(old: &[u32], new: &[u32], order: impl Fn(u32, u32) -> Ordering) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let (mut from, mut to) = (0, 0);
+    while from < old.len() || to < new.len() {
+        let at = u32::try_from(from).unwrap_or(u32::MAX);
+        match (old.get(from), new.get(to)) {
+            (Some(a), Some(b)) if a == b => (from, to) = (from + 1, to + 1),
+            // Of two standings of one package the old one goes first, as in an edit's lines.
+            (Some(&a), Some(&b)) if order(a, b).is_gt() => {
+                changes.push(Change { at, number: b, adds: true });
+                to += 1;
+            }
+            (Some(&number), _) => {
+                changes.push(Change { at, number, adds: false });
+                from += 1;
+            }
+            (None, Some(&number)) => {
+                changes.push(Change { at, number, adds: true });
+                to += 1;
+            }
+            (None, None) => break,
+        }
+    }
+    changes
+}

@@ -1,0 +1,315 @@
+//! The fleet index: every package standing that any node has, numbered once and judged once.
+//!
+//! A *standing* is a package as one node has it: installed version, marks, and what is newer there.
+//! Nodes share few distinct ones, so a node is a *list* of their numbers (mostly an edit of an image's list),
+//! a baseline is a byte for each number, and judging a node is a sum over bytes. When a byte
+//! changes, only the lists that hold its number are touched. All of it can be rebuilt from the
+//! store at any time, and a test counts everything again from nothing.
+
+mod intern;
+mod lists;
+mod standings;
+mod tally;
+mod versions;
+
+use std::collections::HashMap;
+
+use crate::fleet::lists::Lists;
+use crate::fleet::standings::Standings;
+use crate::fleet::tally::{Byte, TallyOf};
+use crate::model::baseline::Baseline;
+use crate::model::compliance::{Counts, PatchState};
+use crate::model::platform::{OperatingSystem, Platform};
+use crate::model::section::AvailableSet;
+use crate::model::time::Timestamp;
+
+pub use self::lists::ListId;
+pub use self::standings::{AvailableRows, PackageRow};
+pub use self::tally::Tally;
+pub use self::versions::{VersionFacts, VersionKey, VersionNumber, Versions};
+
+/// Lists, standings, and what the baselines say of them.
+#[derive(Debug, Default)]
+pub struct Fleet {
+    /// Every version ever seen.
+    pub versions: Versions,
+    standings: Standings,
+    lists: Lists,
+    contexts: Vec<Context>,
+    baselines: HashMap<OperatingSystem, Baseline>,
+}
+
+/// What a node is judged in: equal products under equal baselines.
+#[derive(Debug)]
+struct Context {
+    ecosystem: String,
+    product: String,
+    operating_system: Option<OperatingSystem>,
+    /// A byte for each standing; absent ones are not of this context.
+    bytes: Vec<Byte>,
+    /// Which version a byte is about.
+    about: HashMap<u32, VersionNumber>,
+    members: Vec<u32>,
+    /// When a delay passes next.
+    next_change_at: Option<Timestamp>,
+}
+
+/// The number of a context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContextId(u16);
+
+/// A patch with the number of nodes that it concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PatchNodes {
+    /// The newer version.
+    pub version: VersionNumber,
+    /// Nodes on which it is missing.
+    pub n_missing: u32,
+    /// Nodes on which it is known and not counted as missing.
+    pub n_other: u32,
+}
+
+impl Fleet {
+    /// The context of nodes with this platform.
+    pub fn context(&mut self, platform: &Platform) -> ContextId {
+        let found = self.contexts.iter().position(|context| context.product == platform.product && context.ecosystem == platform.id);
+        let at = found.unwrap_or_else(|| {
+            self.contexts.push(Context {
+                ecosystem: platform.id.clone(),
+                product: platform.product.clone(),
+                operating_system: platform.operating_system,
+                bytes: Vec::new(),
+                about: HashMap::new(),
+                members: Vec::new(),
+                next_change_at: None,
+            });
+            self.contexts.len() - 1
+        });
+        ContextId(u16::try_from(at).expect("there are fewer than 65,536 products"))
+    }
+
+    /// The name under which versions of this context are kept apart from those of other systems.
+    pub fn ecosystem(&self, context: ContextId) -> &str {
+        &self.contexts[usize::from(context.0)].ecosystem
+    }
+
+    /// Takes in a section `available`, so that lists can be made with it.
+    pub fn read_available(&mut self, context: ContextId, set: &AvailableSet, now: Timestamp) -> AvailableRows {
+        let ecosystem = &self.contexts[usize::from(context.0)].ecosystem;
+        self.standings.read_available(&mut self.versions, ecosystem, set, now)
+    }
+
+    /// The list of a node with these packages and these newer versions. `like` is a list that is
+    /// probably similar.
+    pub fn list(&mut self, context: ContextId, packages: &[PackageRow], available: &AvailableRows, like: Option<ListId>, now: Timestamp) -> ListId {
+        let numbers: Vec<u32> = packages.iter().map(|row| self.standings.number(&self.versions, *row, available)).collect();
+        self.lists.grow(self.standings.len());
+        self.judge_new(context, &numbers, now);
+        let order = |a: u32, b: u32| self.versions.compare_packages(self.standings.version(a), self.standings.version(b));
+        let bytes = &self.contexts[usize::from(context.0)].bytes;
+        self.lists.insert(context, &numbers, like, order, |number| bytes[number as usize].tally())
+    }
+
+    /// The packages of a list, in the order of their lines.
+    pub fn packages(&self, list: ListId) -> Vec<PackageRow> {
+        self.lists.numbers(list).into_iter().map(|number| self.standings.row(number)).collect()
+    }
+
+    /// Patches by state on each node with this list.
+    pub fn counts(&self, list: ListId) -> Counts {
+        self.lists.tally(list).counts()
+    }
+
+    /// The same in the small form.
+    pub fn tally(&self, list: ListId) -> Tally {
+        self.lists.tally(list)
+    }
+
+    /// The context of a list.
+    pub fn context_of(&self, list: ListId) -> ContextId {
+        self.lists.context(list)
+    }
+
+    /// Whether a baseline applies in a context.
+    pub fn has_baseline(&self, context: ContextId) -> bool {
+        self.baseline_of(context).is_some()
+    }
+
+    /// One more node has this list.
+    pub fn join(&mut self, list: ListId) {
+        self.lists.change_users(list, 1);
+    }
+
+    /// One node fewer has it.
+    pub fn leave(&mut self, list: ListId) {
+        self.lists.change_users(list, -1);
+    }
+
+    /// Forgets lists that no node has, when they are many. Gives the new id of each one that stays.
+    pub fn forget_unused(&mut self) -> Option<HashMap<ListId, ListId>> {
+        self.lists.is_mostly_unused().then(|| self.lists.forget_unused())
+    }
+
+    /// Distinct lists, for those who watch memory.
+    pub fn n_lists(&self) -> usize {
+        self.lists.len()
+    }
+
+    /// Distinct standings.
+    pub fn n_standings(&self) -> usize {
+        self.standings.len()
+    }
+
+    /// Sets what judges the nodes of an operating system, and judges them again. When only list
+    /// entries without wildcards changed, only the packages that they name are looked at.
+    pub fn set_baseline(&mut self, baseline: Baseline, now: Timestamp) {
+        let system = baseline.operating_system;
+        let names = self.baselines.get(&system).and_then(|old| changed_names(old, &baseline));
+        self.baselines.insert(system, baseline);
+        for at in 0..self.contexts.len() {
+            if self.contexts[at].operating_system == Some(system) {
+                let only = names.as_ref().map(|names| self.standings.of_names(&self.versions, &self.contexts[at].ecosystem, names));
+                self.rejudge(at, only.as_deref(), now);
+            }
+        }
+    }
+
+    /// Judges again where a delay has passed; whether anything was looked at.
+    pub fn advance(&mut self, now: Timestamp) -> bool {
+        let due: Vec<_> = (0..self.contexts.len()).filter(|&at| self.contexts[at].next_change_at.is_some_and(|next| next <= now)).collect();
+        for &at in &due {
+            self.rejudge(at, None, now);
+        }
+        !due.is_empty()
+    }
+
+    /// Every patch that nodes are offered, with their numbers.
+    pub fn count_patches(&self) -> Vec<PatchNodes> {
+        let mut counted = HashMap::<VersionNumber, PatchNodes>::new();
+        for (at, context) in self.contexts.iter().enumerate() {
+            for (&number, &version) in &context.about {
+                let n_nodes = self.lists.n_nodes_with(ContextId(u16::try_from(at).unwrap_or_default()), number);
+                let patch = counted.entry(version).or_insert(PatchNodes { version, n_missing: 0, n_other: 0 });
+                let missing = context.bytes[number as usize].state() == Some(PatchState::Missing);
+                *(if missing { &mut patch.n_missing } else { &mut patch.n_other }) += n_nodes;
+            }
+        }
+        counted.into_values().filter(|patch| patch.n_missing + patch.n_other > 0).collect()
+    }
+
+    /// Lists with standings that are about a version, with the state of each.
+    pub fn lists_of_patch(&self, version: VersionNumber) -> HashMap<ListId, PatchState> {
+        let mut found = HashMap::new();
+        for (at, context) in self.contexts.iter().enumerate() {
+            for (&number, _) in context.about.iter().filter(|(_, about)| **about == version) {
+                let state = context.bytes[number as usize].state().unwrap_or(PatchState::InstalledOther);
+                let lists = self.lists.with_standing(ContextId(u16::try_from(at).unwrap_or_default()), number);
+                found.extend(lists.into_iter().map(|list| (list, state)));
+            }
+        }
+        found
+    }
+
+    /// Counts a list again from its standings: what the index says must equal it.
+    pub fn recount(&self, list: ListId) -> Counts {
+        let bytes = &self.contexts[usize::from(self.lists.context(list).0)].bytes;
+        let mut sum = Tally::default();
+        for number in self.lists.numbers(list) {
+            sum += bytes[number as usize].tally();
+        }
+        sum.counts()
+    }
+
+    fn baseline_of(&self, context: ContextId) -> Option<&Baseline> {
+        self.baselines.get(&self.contexts[usize::from(context.0)].operating_system?)
+    }
+
+    /// Judges the standings that this context has not seen.
+    fn judge_new(&mut self, context: ContextId, numbers: &[u32], now: Timestamp) {
+        let Self { versions, standings, contexts, baselines, .. } = self;
+        let context = &mut contexts[usize::from(context.0)];
+        context.bytes.resize(standings.len(), Byte::ABSENT);
+        let baseline = context.operating_system.and_then(|system| baselines.get(&system));
+        for &number in numbers {
+            if context.bytes[number as usize] == Byte::ABSENT {
+                context.judge(number, versions, standings, baseline, now);
+                context.members.push(number);
+            }
+        }
+    }
+
+    /// Judges the standings of a context again, all or only some, and mends the lists' tallies.
+    fn rejudge(&mut self, at: usize, only: Option<&[u32]>, now: Timestamp) {
+        let Self { versions, standings, lists, contexts, baselines } = self;
+        let context = &mut contexts[at];
+        let id = ContextId(u16::try_from(at).unwrap_or_default());
+        let baseline = context.operating_system.and_then(|system| baselines.get(&system));
+        let members;
+        let looked_at: &[u32] = match only {
+            Some(only) => only,
+            None => {
+                context.next_change_at = None;
+                members = std::mem::take(&mut context.members);
+                context.members.clone_from(&members);
+                &members
+            }
+        };
+        let mut changes = Vec::new();
+        for &number in looked_at {
+            let old = context.bytes.get(number as usize).copied().unwrap_or(Byte::ABSENT);
+            if old != Byte::ABSENT {
+                context.judge(number, versions, standings, baseline, now);
+                let new = context.bytes[number as usize];
+                if new != old {
+                    changes.push((number, new.tally() - old.tally()));
+                }
+            }
+        }
+        if lists.touches(&changes) * 4 < lists.n_entries() {
+            lists.change_tallies(id, &changes);
+        } else {
+            let table = TallyOf::new(&context.bytes);
+            lists.recount(id, &table);
+        }
+    }
+}
+
+impl Context {
+    fn judge(&mut self, number: u32, versions: &Versions, standings: &Standings, baseline: Option<&Baseline>, now: Timestamp) {
+        let Some(baseline) = baseline else {
+            self.bytes[number as usize] = Byte::UNJUDGED;
+            return;
+        };
+        let answer = standings.judge(number, versions, baseline, &self.product, now);
+        self.bytes[number as usize] = answer.byte;
+        match answer.about {
+            Some(version) => drop(self.about.insert(number, version)),
+            None => drop(self.about.remove(&number)),
+        }
+        self.next_change_at = [self.next_change_at, answer.next_change_at].into_iter().flatten().min();
+    }
+}
+
+/// The package names that differ between two baselines; `None` when more than list entries
+/// without wildcards changed.
+fn changed_names<'a>(old: &'a Baseline, new: &'a Baseline) -> Option<Vec<String>> {
+    let without_lists = |baseline: &Baseline| Baseline { approved_patches: Vec::new(), rejected_patches: Vec::new(), ..baseline.clone() };
+    if without_lists(old) != without_lists(new) {
+        return None;
+    }
+    let mut names = Vec::new();
+    for (old, new) in [(&old.approved_patches, &new.approved_patches), (&old.rejected_patches, &new.rejected_patches)] {
+        let only_in = |a: &'a [String], b: &'a [String]| a.iter().filter(|entry| !b.contains(entry)).map(String::as_str).collect::<Vec<_>>();
+        for entry in only_in(old, new).into_iter().chain(only_in(new, old)) {
+            if crate::model::glob::is_pattern(entry) {
+                return None;
+            }
+            names.push(entry.to_owned());
+            names.extend(entry.match_indices(['.', ':', '=']).map(|(at, _)| entry[..at].to_owned()));
+        }
+    }
+    Some(names)
+}
+
+#[cfg(test)]
+mod tests;

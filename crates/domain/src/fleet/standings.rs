@@ -1,0 +1,181 @@
+//! Standings: a package as one node has it, with what is newer there.
+
+use std::collections::HashMap;
+
+use crate::decide::judge::{self, INSTALLED_APPEARED_AT, Newer, Standing};
+use crate::decide::select::PatchFacts;
+use crate::fleet::intern::Interner;
+use crate::fleet::tally::Byte;
+use crate::fleet::versions::{VersionFacts, VersionKey, VersionNumber, Versions};
+use crate::model::baseline::Baseline;
+use crate::model::patch::{Classification, Offer, Severity};
+use crate::model::repository::Repository;
+use crate::model::section::{AvailableSet, PackageFacts, PackageFlags};
+use crate::model::time::Timestamp;
+
+/// An installed package: its version and marks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PackageRow {
+    /// The installed version.
+    pub version: VersionNumber,
+    /// State and marks.
+    pub flags: PackageFlags,
+}
+
+/// Where an installed version comes from and what is newer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Offering {
+    installed_is_security: bool,
+    newer: Box<[NewerVersion]>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct NewerVersion {
+    version: VersionNumber,
+    offer: Offer,
+    classification: Classification,
+}
+
+/// A section `available` in numbers.
+#[derive(Debug, Clone)]
+pub struct AvailableRows {
+    usual: u32,
+    of_package: HashMap<u32, u32>,
+}
+
+/// All standings, by number.
+#[derive(Debug, Default)]
+pub struct Standings {
+    offerings: Interner<Offering>,
+    standings: Interner<(PackageRow, u32)>,
+    of_package: Vec<Vec<u32>>,
+}
+
+/// What a baseline says of a standing.
+pub struct JudgedStanding {
+    /// The byte.
+    pub byte: Byte,
+    /// The newer version that it is about.
+    pub about: Option<VersionNumber>,
+    /// When a delay passes.
+    pub next_change_at: Option<Timestamp>,
+}
+
+impl Standings {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.standings.len()
+    }
+
+    /// The installed version of a standing.
+    pub fn version(&self, number: u32) -> VersionNumber {
+        self.standings.get(number).0.version
+    }
+
+    /// The installed package of a standing.
+    pub fn row(&self, number: u32) -> PackageRow {
+        self.standings.get(number).0
+    }
+
+    /// Numbers what a section `available` says.
+    pub fn read_available(&mut self, versions: &mut Versions, ecosystem: &str, set: &AvailableSet, now: Timestamp) -> AvailableRows {
+        let classify = |numbers: &[usize]| {
+            let security = numbers.iter().filter_map(|&number| set.repositories.get(number)).any(Repository::is_security);
+            if security { Classification::Security } else { Classification::Other }
+        };
+        let is_security = |numbers: &[usize]| classify(numbers) == Classification::Security;
+        let usual_is_security = is_security(&set.usual_origin);
+        let usual = self.offerings.number_of(Offering { installed_is_security: usual_is_security, newer: Box::default() });
+        let mut of_package = HashMap::new();
+        for ((name, architecture), origin) in &set.origins {
+            let package = versions.number_package(ecosystem, name, architecture);
+            of_package.insert(package, self.offerings.number_of(Offering { installed_is_security: is_security(origin), newer: Box::default() }));
+        }
+        for group in set.versions.chunk_by(|a, b| a.name == b.name && a.architecture == b.architecture) {
+            let newer: Box<[_]> = group
+                .iter()
+                .map(|version| {
+                    let key = VersionKey { ecosystem, name: &version.name, architecture: &version.architecture, version: &version.version };
+                    let classification = classify(&version.repositories);
+                    let facts = PackageFacts {
+                        source: Some(version.source.clone()).filter(|source| *source != version.name),
+                        section: version.section.clone(),
+                        priority: version.priority.clone(),
+                        ..PackageFacts::default()
+                    };
+                    let (number, _) = versions.number(&key, || VersionFacts { facts, first_seen_at: now, classification: Classification::Other, repository: None });
+                    versions.offered(number, classification, || {
+                        let named = version.repositories.iter().filter_map(|&at| set.repositories.get(at));
+                        named.clone().find(|repository| repository.is_security()).or_else(|| named.clone().next()).map(Repository::short_name)
+                    });
+                    NewerVersion { version: number, offer: version.offer.clone(), classification }
+                })
+                .collect();
+            let package = versions.package_of(newer[0].version);
+            let origin = set.origins.get(&(group[0].name.clone(), group[0].architecture.clone()));
+            let installed_is_security = origin.map_or(usual_is_security, |origin| is_security(origin));
+            of_package.insert(package, self.offerings.number_of(Offering { installed_is_security, newer }));
+        }
+        AvailableRows { usual, of_package }
+    }
+
+    /// The number of a package's standing.
+    pub fn number(&mut self, versions: &Versions, row: PackageRow, available: &AvailableRows) -> u32 {
+        let package = versions.package_of(row.version);
+        let offering = available.of_package.get(&package).copied().unwrap_or(available.usual);
+        let key = (row, offering);
+        let (number, is_new) = self.standings.number(&key, |known| *known == key, || key);
+        if is_new {
+            self.of_package.resize_with(versions.n_packages(), Vec::new);
+            self.of_package[package as usize].push(number);
+        }
+        number
+    }
+
+    /// The standings of packages with these names.
+    pub fn of_names(&self, versions: &Versions, ecosystem: &str, names: &[String]) -> Vec<u32> {
+        let named = |package: &u32| {
+            let (of, name) = versions.package_name(*package);
+            of == ecosystem && names.iter().any(|wanted| wanted == name)
+        };
+        let packages = 0..u32::try_from(self.of_package.len()).unwrap_or(u32::MAX);
+        packages.filter(named).flat_map(|package| &self.of_package[package as usize]).copied().collect()
+    }
+
+    /// Judges one standing.
+    pub fn judge(&self, number: u32, versions: &Versions, baseline: &Baseline, product: &str, now: Timestamp) -> JudgedStanding {
+        let (row, offering) = self.standings.get(number);
+        let offering = self.offerings.get(*offering);
+        let classification = if offering.installed_is_security { Classification::Security } else { Classification::Other };
+        let installed = PatchFacts { appeared_at: INSTALLED_APPEARED_AT, ..facts(versions, row.version, classification) };
+        let standing = Standing { installed, state: row.flags.state(), held: row.flags.held(), reboot_pending: row.flags.reboot_pending() };
+        // Nearly every package is the newest there is.
+        if offering.newer.is_empty() {
+            let answer = judge::judge_standing(baseline, product, &standing, &[], now);
+            return JudgedStanding { byte: Byte::of(&answer, classification), about: None, next_change_at: None };
+        }
+        let newer: Vec<_> = offering.newer.iter().map(|newer| Newer { facts: facts(versions, newer.version, newer.classification), offer: &newer.offer }).collect();
+        let answer = judge::judge_standing(baseline, product, &standing, &newer, now);
+        let about = answer.about.map(|at| &offering.newer[at]);
+        JudgedStanding {
+            byte: Byte::of(&answer, about.map_or(classification, |about| about.classification)),
+            about: about.map(|about| about.version),
+            next_change_at: judge::next_change(baseline, product, &newer, now),
+        }
+    }
+}
+
+fn facts(versions: &Versions, number: VersionNumber, classification: Classification) -> PatchFacts<'_> {
+    let key = versions.key(number);
+    let known = versions.facts(number);
+    PatchFacts {
+        name: key.name,
+        architecture: key.architecture,
+        version: key.version,
+        classification,
+        severity: Severity::Unspecified,
+        section: known.facts.section.as_deref(),
+        priority: known.facts.priority.as_deref(),
+        appeared_at: Some(known.first_seen_at),
+    }
+}

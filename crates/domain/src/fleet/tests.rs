@@ -1,0 +1,213 @@
+//! The index against judging each node from nothing.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::decide::judge;
+use crate::model::baseline;
+use crate::model::content::Content;
+use crate::model::host::Host;
+use crate::model::inventory::{Inventory, Reboot};
+use crate::model::package::{InstallState, InstalledPackage};
+use crate::model::patch::{AvailableVersion, Classification, Offer};
+use crate::model::platform;
+use crate::model::repository::Repository;
+use crate::model::section::{self, PackageFacts, PerSection, Section};
+use crate::model::time::DAY_MS;
+
+const NOW: Timestamp = Timestamp::from_millis(20_000 * DAY_MS);
+
+/// A node: for each package its installed version, how many newer ones there are, and its marks.
+#[derive(Debug, Clone)]
+struct Node {
+    release: u8,
+    packages: Vec<(u8, u8, u8)>,
+}
+
+fn nodes() -> impl Strategy<Value = Vec<Node>> {
+    let package = (0..3_u8, 0..3_u8, 0..20_u8);
+    let node = (11..13_u8, proptest::collection::vec(package, 40));
+    proptest::collection::vec(node, 2).prop_flat_map(|images| {
+        // Most nodes are an image with a few changes, as in life.
+        let drifted = (0..2_usize, proptest::collection::vec((0..40_usize, (0..3_u8, 0..3_u8, 0..20_u8)), 0..4));
+        proptest::collection::vec(drifted, 1..12).prop_map(move |drifted| {
+            let drift = |(image, changes): (usize, Vec<(usize, (u8, u8, u8))>)| {
+                let (release, mut packages) = images[image].clone();
+                changes.into_iter().for_each(|(at, package)| packages[at] = package);
+                Node { release, packages }
+            };
+            drifted.into_iter().map(drift).collect()
+        })
+    })
+}
+
+impl Node {
+    fn inventory(&self) -> Inventory {
+        let mut inventory = Inventory {
+            collected_at: NOW,
+            name: "n".into(),
+            machine: None,
+            platform: platform::detect(&format!("ID=debian\nVERSION_ID={}\nPRETTY_NAME=Debian", self.release), "amd64"),
+            kernel: None,
+            packages: Vec::new(),
+            available: Vec::new(),
+            repositories: vec![repository("Debian"), repository("Debian-Security")],
+            lists_refreshed_at: Some(NOW),
+            reboot: Reboot::NotPending,
+            host: Host::default(),
+            problems: Vec::new(),
+        };
+        for (number, (version, n_newer, marks)) in self.packages.iter().enumerate() {
+            let name = format!("package-{number:02}");
+            inventory.packages.push(InstalledPackage {
+                name: name.clone(),
+                architecture: "amd64".into(),
+                version: format!("1.{version}"),
+                source: name.clone(),
+                source_version: None,
+                section: Some("libs".into()),
+                priority: Some("optional".into()),
+                state: if *marks == 1 { InstallState::HalfConfigured } else { InstallState::Installed },
+                held: *marks == 2,
+                automatic: *marks == 3,
+                multi_arch: None,
+                reboot_pending: *marks == 4,
+                repositories: vec![usize::from(*marks == 5)],
+                installed_at: None,
+            });
+            for newer in (0..*n_newer).rev() {
+                inventory.available.push(AvailableVersion {
+                    name: name.clone(),
+                    architecture: "amd64".into(),
+                    version: format!("2.{newer}"),
+                    offer: if *marks == 6 { Offer::Phased { percent: 10 } } else { Offer::Candidate },
+                    source: name.clone(),
+                    section: Some("libs".into()),
+                    priority: Some("optional".into()),
+                    repositories: vec![usize::from(marks % 2 == 0)],
+                    first_seen_at: Some(NOW),
+                });
+            }
+        }
+        inventory
+    }
+}
+
+fn repository(label: &str) -> Repository {
+    Repository {
+        origin: Some("Debian".into()),
+        label: Some(label.into()),
+        suite: None,
+        codename: None,
+        component: Some("main".into()),
+        version: None,
+        architecture: Some("amd64".into()),
+        site: "deb.example".into(),
+        uri: "http://deb.example".into(),
+        released_at: None,
+        valid_until: None,
+        trusted: true,
+        not_automatic: false,
+        but_automatic_upgrades: false,
+    }
+}
+
+fn take_in(fleet: &mut Fleet, sections: &PerSection<Content>) -> ListId {
+    let system = section::read_system(&sections[Section::System]).unwrap();
+    let context = fleet.context(&system.platform);
+    let available = fleet.read_available(context, &section::read_available(&sections[Section::Available]).unwrap(), NOW);
+    let facts = || VersionFacts {
+        facts: PackageFacts { section: Some("libs".into()), priority: Some("optional".into()), ..PackageFacts::default() },
+        first_seen_at: NOW,
+        classification: Classification::Other,
+        repository: None,
+    };
+    let rows: Vec<_> = section::read_packages(&sections[Section::Packages])
+        .unwrap()
+        .into_iter()
+        .map(|line| {
+            let key = VersionKey { ecosystem: "debian", name: line.name, architecture: line.architecture, version: line.version };
+            PackageRow { version: fleet.versions.number(&key, facts).0, flags: line.flags }
+        })
+        .collect();
+    let list = fleet.list(context, &rows, &available, None, NOW);
+    assert_eq!(fleet.packages(list), rows);
+    list
+}
+
+fn baseline(text: &str) -> Baseline {
+    Baseline::parse(&format!("schema: baseline/v1\nname: test\noperating_system: DEBIAN\n{text}")).unwrap()
+}
+
+/// Baselines to change between: wildcards, delays, list entries, and one that differs by a single entry.
+fn baselines() -> Vec<Baseline> {
+    let mut all = vec![baseline::predefined().remove(0).baseline];
+    for text in [
+        "approval_rules: [{approve_after_days: 0, enable_non_security: true, compliance_level: CRITICAL}]",
+        "approval_rules: [{approve_after_days: 3}]",
+        "approval_rules: [{approve_after_days: 3}]\nrejected_patches: [package-01, package-02=2.1]\nrejected_patches_action: BLOCK",
+        "approval_rules: [{approve_after_days: 3}]\nrejected_patches: [package-01]\nrejected_patches_action: BLOCK",
+        "approved_patches: ['package-1*']",
+    ] {
+        all.push(baseline(text));
+    }
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn the_index_counts_as_judging_each_node_does(nodes in nodes(), order in proptest::collection::vec(0..6_usize, 1..5), days in 0..5_i64) {
+        let mut fleet = Fleet::default();
+        let baselines = baselines();
+        fleet.set_baseline(baselines[0].clone(), NOW);
+        let inventories: Vec<_> = nodes.iter().map(Node::inventory).collect();
+        let mut lists: Vec<_> = inventories.iter().map(|inventory| take_in(&mut fleet, &section::write(inventory).1)).collect();
+        lists.iter().for_each(|list| fleet.join(*list));
+        for at in order {
+            fleet.set_baseline(baselines[at].clone(), NOW);
+            let now = NOW.plus_millis(days * DAY_MS);
+            fleet.advance(now);
+            if days % 2 == 0 {
+                let kept = fleet.lists.forget_unused();
+                lists = lists.iter().map(|list| kept[list]).collect();
+            }
+            let mut missing = 0;
+            for (inventory, list) in inventories.iter().zip(&lists) {
+                let judged = judge::judge(inventory, Some(&baselines[at]), judge::LIST_AGE_DAYS_MAX, now);
+                prop_assert_eq!(fleet.counts(*list), judged.counts);
+                prop_assert_eq!(fleet.recount(*list), judged.counts);
+                missing += judged.counts.missing;
+            }
+            prop_assert_eq!(fleet.count_patches().iter().map(|patch| patch.n_missing).sum::<u32>(), missing);
+            for patch in fleet.count_patches() {
+                let with = fleet.lists_of_patch(patch.version);
+                let n_nodes = lists.iter().filter(|list| with.contains_key(list)).count();
+                prop_assert_eq!(u32::try_from(n_nodes).unwrap(), patch.n_missing + patch.n_other);
+            }
+        }
+    }
+
+    #[test]
+    fn sections_read_back_as_the_inventory(nodes in nodes()) {
+        for node in nodes {
+            let mut inventory = node.inventory();
+            inventory.available.iter_mut().for_each(|version| version.first_seen_at = None);
+            let (heading, sections) = section::write(&inventory);
+            let facts = |_: &section::PackageLine| PackageFacts { section: Some("libs".into()), priority: Some("optional".into()), ..PackageFacts::default() };
+            prop_assert_eq!(section::read(&heading, &sections, None, facts).unwrap(), inventory);
+        }
+    }
+}
+
+#[test]
+fn a_drifted_node_is_an_edit_of_its_image() {
+    let mut fleet = Fleet::default();
+    let image = Node { release: 12, packages: vec![(0, 0, 0); 40] };
+    let mut drifted = image.clone();
+    drifted.packages[7] = (1, 0, 0);
+    take_in(&mut fleet, &section::write(&image.inventory()).1);
+    take_in(&mut fleet, &section::write(&drifted.inventory()).1);
+    assert_eq!((fleet.n_lists(), fleet.lists.n_entries()), (2, 42));
+}

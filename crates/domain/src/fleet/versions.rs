@@ -1,0 +1,176 @@
+//! Every version of every package that any node had or was offered.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+
+use crate::fleet::intern::Interner;
+use crate::model::id::PatchId;
+use crate::model::patch::Classification;
+use crate::model::section::PackageFacts;
+use crate::model::time::Timestamp;
+
+/// The number of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VersionNumber(pub u32);
+
+/// What tells versions apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VersionKey<'a> {
+    /// The system's id, such as `debian`: other systems may use the same name and version.
+    pub ecosystem: &'a str,
+    /// Package name.
+    pub name: &'a str,
+    /// Package architecture.
+    pub architecture: &'a str,
+    /// The version.
+    pub version: &'a str,
+}
+
+/// What is known of a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionFacts {
+    /// What packages say of themselves.
+    pub facts: PackageFacts,
+    /// When any node first had it or was offered it.
+    pub first_seen_at: Timestamp,
+    /// The best classification that any repository gave it.
+    pub classification: Classification,
+    /// Short name of a repository that offers it, a security one when there is one.
+    pub repository: Option<String>,
+}
+
+/// All versions, by number.
+#[derive(Debug, Default)]
+pub struct Versions {
+    packages: Interner<Package>,
+    versions: Interner<Version>,
+    by_patch: HashMap<PatchId, VersionNumber>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Package {
+    ecosystem: Box<str>,
+    name: Box<str>,
+    architecture: Box<str>,
+}
+
+impl Hash for Package {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&*self.ecosystem, &*self.name, &*self.architecture).hash(state);
+    }
+}
+
+#[derive(Debug)]
+struct Version {
+    package: u32,
+    version: Box<str>,
+    facts: VersionFacts,
+}
+
+impl PartialEq for Version {
+    fn eq(&self, other: &Self) -> bool {
+        self.package == other.package && self.version == other.version
+    }
+}
+
+impl Eq for Version {}
+
+impl Hash for Version {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.package, &*self.version).hash(state);
+    }
+}
+
+impl Versions {
+    /// The number of a version that was seen before.
+    pub fn find(&self, key: &VersionKey) -> Option<VersionNumber> {
+        let package = self.find_package(key.ecosystem, key.name, key.architecture)?;
+        self.versions.find(&(package, key.version), |known| known.package == package && *known.version == *key.version).map(VersionNumber)
+    }
+
+    /// The number of a version, and whether it is new; then `facts` says what is known of it.
+    pub fn number(&mut self, key: &VersionKey, facts: impl FnOnce() -> VersionFacts) -> (VersionNumber, bool) {
+        let package = self.number_package(key.ecosystem, key.name, key.architecture);
+        let make = || Version { package, version: key.version.into(), facts: facts() };
+        let (number, is_new) = self.versions.number(&(package, key.version), |known| known.package == package && *known.version == *key.version, make);
+        if is_new {
+            self.by_patch.insert(PatchId::of(key.ecosystem, key.name, key.architecture, key.version), VersionNumber(number));
+        }
+        (VersionNumber(number), is_new)
+    }
+
+    /// What tells a version apart.
+    pub fn key(&self, number: VersionNumber) -> VersionKey<'_> {
+        let version = self.versions.get(number.0);
+        let package = self.packages.get(version.package);
+        VersionKey { ecosystem: &package.ecosystem, name: &package.name, architecture: &package.architecture, version: &version.version }
+    }
+
+    /// What is known of a version.
+    pub fn facts(&self, number: VersionNumber) -> &VersionFacts {
+        &self.versions.get(number.0).facts
+    }
+
+    /// The version with this id.
+    pub fn find_patch(&self, id: &PatchId) -> Option<VersionNumber> {
+        self.by_patch.get(id).copied()
+    }
+
+    /// How many there are; their numbers are those below.
+    pub fn len(&self) -> usize {
+        self.versions.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Remembers which repository offers a version; a security one is remembered for good.
+    pub(crate) fn offered(&mut self, number: VersionNumber, classification: Classification, repository: impl FnOnce() -> Option<String>) {
+        let facts = &mut self.versions.get_mut(number.0).facts;
+        let better = classification == Classification::Security && facts.classification != Classification::Security;
+        if better || facts.repository.is_none() {
+            facts.repository = repository();
+            facts.classification = classification;
+        }
+    }
+
+    fn find_package(&self, ecosystem: &str, name: &str, architecture: &str) -> Option<u32> {
+        self.packages.find(&(ecosystem, name, architecture), |known| (&*known.name, &*known.architecture, &*known.ecosystem) == (name, architecture, ecosystem))
+    }
+
+    pub(crate) fn number_package(&mut self, ecosystem: &str, name: &str, architecture: &str) -> u32 {
+        let (number, _) = self.packages.number(
+            &(ecosystem, name, architecture),
+            |known| (&*known.name, &*known.architecture, &*known.ecosystem) == (name, architecture, ecosystem),
+            || Package { ecosystem: ecosystem.into(), name: name.into(), architecture: architecture.into() },
+        );
+        number
+    }
+
+    pub(crate) fn package_of(&self, number: VersionNumber) -> u32 {
+        self.versions.get(number.0).package
+    }
+
+    pub(crate) fn n_packages(&self) -> usize {
+        self.packages.len()
+    }
+
+    pub(crate) fn package_name(&self, package: u32) -> (&str, &str) {
+        let package = self.packages.get(package);
+        (&package.ecosystem, &package.name)
+    }
+
+    /// The order of two versions' packages in a section's lines.
+    pub(crate) fn compare_packages(&self, a: VersionNumber, b: VersionNumber) -> Ordering {
+        let (a, b) = (self.package_of(a), self.package_of(b));
+        if a == b {
+            return Ordering::Equal;
+        }
+        let (a, b) = (self.packages.get(a), self.packages.get(b));
+        // Lines have a tab after the name, which sorts before everything that a name may hold.
+        (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture))
+    }
+}
