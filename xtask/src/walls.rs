@@ -22,13 +22,14 @@ const OWN_CRATES: [(&str, &[&str]); 8] = [
 ];
 
 /// Crates that may be known in some rooms only.
-const GUARDED: [(&str, &[&str]); 9] = [
+const GUARDED: [(&str, &[&str]); 10] = [
     ("tokio", &["store", "server", "cli", "agent"]),
     ("sqlx", &["store"]),
     ("axum", &["server"]),
     ("maud", &["server"]),
     ("utoipa", &["api", "server"]),
-    ("reqwest", &["api"]),
+    ("reqwest", &["api", "agent"]),
+    ("rustls", &["server", "agent", "cli"]),
     ("anyhow", &["cli", "xtask"]),
     ("clap", &["cli", "xtask"]),
     ("comfy-table", &["cli"]),

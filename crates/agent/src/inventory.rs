@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use domain::model::digest::Digest;
+use domain::model::host::Host;
 use domain::model::inventory::Inventory;
-use domain::model::package::Digest;
 use domain::model::platform;
 use domain::model::problem::{Problem, ProblemCode};
 use domain::model::time::Timestamp;
@@ -68,11 +69,13 @@ pub fn collect(root: &Root, cache: Option<&Path>, now: Timestamp) -> Result<Inve
         repositories: facts.repositories,
         lists_refreshed_at: facts.lists_refreshed_at,
         reboot,
+        host: Host::default(),
         problems,
     })
 }
 
-fn host_name(root: &Root) -> String {
+/// The machine's name.
+pub fn host_name(root: &Root) -> String {
     let running = root.is_running_system().then(|| root.read_text("/proc/sys/kernel/hostname", &mut Vec::new())).flatten();
     let name = running.or_else(|| root.read_text("/etc/hostname", &mut Vec::new())).unwrap_or_default();
     let name: String = name.trim().chars().filter(|c| !c.is_control()).take(255).collect();
@@ -83,5 +86,5 @@ fn host_name(root: &Root) -> String {
 fn machine(root: &Root) -> Option<String> {
     let id = root.read_text("/etc/machine-id", &mut Vec::new())?;
     let id = id.trim();
-    (!id.is_empty()).then(|| Digest::of(format!("fettle node {id}").as_bytes()).as_str()[..32].to_owned())
+    (!id.is_empty()).then(|| Digest::of(format!("fettle node {id}").as_bytes()).short(32))
 }

@@ -1,9 +1,19 @@
-//! The node: what it has and what its package manager would do with it.
+//! The node: what it has, what its package manager would do with it, and its talk with the server.
 //!
-//! Everything here reads one root folder, `/` or another, and never changes it; only
-//! `package_manager::apt::refresh` starts a program, the package manager's own refresh.
+//! A scan reads one root folder, `/` or another, and never changes it. `run` is the life of an
+//! agent: everything goes out from it, and its own configuration says what it may be asked.
 
+mod certificate;
+mod cloud;
+mod command;
+pub mod config;
+pub mod enroll;
+pub mod host;
 pub mod inventory;
 pub mod package_manager;
 mod reboot;
 pub mod root;
+pub mod run;
+pub mod state;
+pub mod transport;
+pub mod unit;

@@ -1,13 +1,17 @@
 //! A typed client of version 1.
 
+use domain::model::inventory::Inventory;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::Problem;
+use crate::error::{ErrorCode, Problem};
 use crate::page::Page;
+use crate::v1::activation::{Activation, CreateActivation, CreatedActivation};
 use crate::v1::baseline::{Baseline, BaselineDetail};
-use crate::v1::node::{ListNodePatches, ListNodes, Node, NodeDetail, NodePatch};
+use crate::v1::key::{RotateKey, RotatedKey};
+use crate::v1::node::{BetweenDays, Change, Changed, EditTags, ListNodePatches, ListNodes, Node, NodeDetail, NodeEvent, NodePatch, OnDay};
 use crate::v1::operation::{CreateOperation, Operation};
+use crate::v1::organization::{CreateMember, Member, MoveMember, MoveNodes, Organization};
 use crate::v1::patch::{ListPatches, Patch, PatchNode};
 use crate::v1::sign_in_link::SignInLink;
 use crate::v1::summary::FleetSummary;
@@ -27,6 +31,14 @@ pub enum ClientError {
     /// The server refused.
     #[error("{}", .0.message)]
     Refused(Box<Problem>),
+}
+
+impl ClientError {
+    /// There is no such thing on the server.
+    pub fn no_such(noun: &str, name: &str, hint: &str) -> Self {
+        let message = format!("there is no {noun} `{name}`");
+        Self::Refused(Box::new(Problem { code: ErrorCode::NotFound, status: 404, message, hint: Some(hint.to_owned()), field: None }))
+    }
 }
 
 /// A client with its server and token.
@@ -68,6 +80,71 @@ impl Client {
         self.get(&format!("/nodes/{id}/patches"), query).await
     }
 
+    /// What a node has, or had at the end of a day.
+    pub async fn node_inventory(&self, id: &str, query: &OnDay) -> Result<Option<Inventory>, ClientError> {
+        self.get(&format!("/nodes/{id}/inventory"), query).await
+    }
+
+    /// What changed on a node between the ends of two days.
+    pub async fn node_changes(&self, id: &str, query: &BetweenDays) -> Result<Vec<Change>, ClientError> {
+        self.get(&format!("/nodes/{id}/changes"), query).await
+    }
+
+    /// What happened to a node.
+    pub async fn node_events(&self, id: &str) -> Result<Vec<NodeEvent>, ClientError> {
+        self.get(&format!("/nodes/{id}/events"), &()).await
+    }
+
+    /// Sets and removes tags.
+    pub async fn edit_tags(&self, edit: &EditTags) -> Result<Changed, ClientError> {
+        self.post("/nodes/tags", edit).await
+    }
+
+    /// Moves nodes into another account or region.
+    pub async fn move_nodes(&self, request: &MoveNodes) -> Result<Changed, ClientError> {
+        self.post("/nodes/move", request).await
+    }
+
+    /// Retires a node.
+    pub async fn retire_node(&self, id: &str) -> Result<Changed, ClientError> {
+        self.post(&format!("/nodes/{id}/retire"), &()).await
+    }
+
+    /// The organization.
+    pub async fn organization(&self) -> Result<Organization, ClientError> {
+        self.get("/organization", &()).await
+    }
+
+    /// Adds a unit, an account or a region.
+    pub async fn create_member(&self, member: &CreateMember) -> Result<Member, ClientError> {
+        self.post("/organization", member).await
+    }
+
+    /// Moves a unit or an account into another unit.
+    pub async fn move_member(&self, request: &MoveMember) -> Result<Changed, ClientError> {
+        self.post("/organization/move", request).await
+    }
+
+    /// Every activation.
+    pub async fn list_activations(&self) -> Result<Page<Activation>, ClientError> {
+        self.get("/activations", &()).await
+    }
+
+    /// Makes an activation; its code is in the answer and nowhere else.
+    pub async fn create_activation(&self, body: &CreateActivation) -> Result<CreatedActivation, ClientError> {
+        self.post("/activations", body).await
+    }
+
+    /// Revokes an activation.
+    pub async fn revoke_activation(&self, id: &str) -> Result<Changed, ClientError> {
+        self.post(&format!("/activations/{id}/revoke"), &()).await
+    }
+
+    /// Rotates a key of the installation.
+    pub async fn rotate_key(&self, body: &RotateKey) -> Result<RotatedKey, ClientError> {
+        self.post("/keys/rotate", body).await
+    }
+
     /// A page of patches.
     pub async fn list_patches(&self, query: &ListPatches) -> Result<Page<Patch>, ClientError> {
         self.get("/patches", query).await
@@ -102,6 +179,10 @@ impl Client {
     /// Makes a one-time sign-in link.
     pub async fn create_sign_in_link(&self) -> Result<SignInLink, ClientError> {
         self.send(self.http.post(self.url("/sign-in-links"))).await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &(impl Serialize + Sync)) -> Result<T, ClientError> {
+        self.send(self.http.post(self.url(path)).json(body)).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &(impl Serialize + Sync)) -> Result<T, ClientError> {

@@ -42,6 +42,14 @@ pub enum ErrorCode {
     BodyTooLarge,
     /// The idempotency key was used for another request.
     IdempotencyConflict,
+    /// The node's certificate was revoked, or the node retired.
+    CertificateRevoked,
+    /// Another machine has the node's identity and had it first.
+    IdentityCloned,
+    /// The activation is unknown, expired, used up or revoked.
+    ActivationRefused,
+    /// The server has too much to do at the moment.
+    Busy,
     /// The server failed; its log says why.
     Internal,
 }

@@ -1,5 +1,6 @@
 //! The wire contract: types of requests and answers, error codes, cursors, and a typed client.
 
+pub mod agent_v1;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod error;

@@ -1,6 +1,6 @@
 //! Pages of lists: cursors that belong to one list with its filters.
 
-use domain::model::package::Digest;
+use domain::model::digest::Digest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -47,7 +47,7 @@ impl Cursor {
 }
 
 fn tag(list: &str) -> String {
-    Digest::of(list.as_bytes()).as_str()[..8].to_owned()
+    Digest::of(list.as_bytes()).short(8)
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub enum Exit {
     NonCompliant,
     /// The scanned node could not be judged.
     Unknown,
+    /// The server takes this node no more.
+    Refused,
 }
 
 impl From<Verdict> for Exit {
@@ -37,6 +39,7 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
             Exit::NonCompliant => 3,
             Exit::Unknown => 4,
+            Exit::Refused => agent::unit::REFUSED_EXIT_CODE,
         })
     }
 }

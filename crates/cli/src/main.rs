@@ -26,6 +26,8 @@ struct Arguments {
 
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
+    // Several libraries speak TLS; they all use this one's cryptography.
+    rustls::crypto::ring::default_provider().install_default().expect("nothing else was installed before");
     let printer = Printer::new();
     let exit = commands::run(arguments.command, &printer).unwrap_or_else(|error| {
         printer.error(&error);

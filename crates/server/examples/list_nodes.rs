@@ -10,7 +10,8 @@ use axum::http::{Request, header};
 use domain::model::id::IdSource;
 use server::App;
 use server::actions::{reports, sessions};
-use server::app::AppConfig;
+use server::app::{AppConfig, Rhythm};
+use server::keys::Keys;
 use store::Database;
 use testkit::clock::{START, TestClock};
 use testkit::inventories;
@@ -24,16 +25,23 @@ async fn main() {
     let folder = testkit::folder();
     let database = Database::open_sqlite(&folder.path().join("fettle.db"), 0).await.expect("a database can be made");
     let counter = AtomicU8::new(1);
-    let app = App::new(AppConfig {
+    let app = App::open(AppConfig {
         database,
         clock: Arc::new(TestClock::default()),
         ids: IdSource::seeded(1),
         new_secret: Box::new(move || [counter.fetch_add(1, Ordering::SeqCst); 32]),
         behind_tls: false,
-    });
+        rhythm: Rhythm::default(),
+        keys: Keys::open(&folder.path().join("keys"), None, &["localhost".to_owned()], Box::new(|| [7; 32]), START).expect("keys can be made"),
+        given_certificate: None,
+        names: vec!["localhost".to_owned()],
+        agent_url: "https://localhost:7300".to_owned(),
+    })
+    .await
+    .expect("the fleet can be read");
     for number in 0..NODES {
         let inventory = inventories::debian(&format!("node-{number:05}"), 120, number % 90, START);
-        reports::record(&app, inventory).await.expect("a report can be recorded");
+        reports::record_own(&app, &inventory).await.expect("a report can be recorded");
     }
     let (_, operator) = sessions::create_start_token(&app).await.expect("a token can be made");
     let (link, _) = sessions::create_link(&app, &operator).await.expect("a link can be made");

@@ -1,15 +1,36 @@
 //! The parts that every request shares.
 
 use std::fmt::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
 
-use domain::model::id::IdSource;
+use domain::model::id::{IdSource, NodeId};
+use domain::model::node::QuietLimits;
 use domain::model::time::{Clock, HOUR_MS, Timestamp};
-use store::Database;
-use tokio::sync::Notify;
+use store::{Database, StoreError};
+
+use crate::fleet::{Fleet, Present, State};
+use crate::keys::{GivenCertificate, Keys};
 
 /// Hours after which a node that has not been scanned is unknown.
 pub const STALE_AFTER_HOURS: i64 = 48;
+
+/// How often nodes are to be heard of, and how long they may be quiet.
+#[derive(Debug, Clone, Copy)]
+pub struct Rhythm {
+    /// Seconds between two inventories of a node.
+    pub scan_seconds: u32,
+    /// Seconds that the server holds a node's question for orders. Ordinary proxies end what is
+    /// quiet for a minute.
+    pub poll_seconds: u32,
+    /// When a node is late and when it is silent.
+    pub limits: QuietLimits,
+}
+
+impl Default for Rhythm {
+    fn default() -> Self {
+        Self { scan_seconds: 3600, poll_seconds: 50, limits: QuietLimits { late_after_ms: 5 * 60 * 1000, silent_after_ms: 24 * HOUR_MS } }
+    }
+}
 
 /// Everything a request needs, cheap to clone.
 #[derive(Clone)]
@@ -23,7 +44,12 @@ struct Parts {
     ids: Mutex<IdSource>,
     new_secret: Box<dyn Fn() -> [u8; 32] + Send + Sync>,
     behind_tls: bool,
-    work_requested: Notify,
+    rhythm: Rhythm,
+    fleet: Arc<Fleet>,
+    keys: Keys,
+    given_certificate: Option<GivenCertificate>,
+    names: Vec<String>,
+    agent_url: String,
 }
 
 /// What an `App` is made of.
@@ -38,13 +64,24 @@ pub struct AppConfig {
     pub new_secret: Box<dyn Fn() -> [u8; 32] + Send + Sync>,
     /// Whether browsers reach the server through TLS, so that cookies may say so.
     pub behind_tls: bool,
+    /// How often nodes are to be heard of.
+    pub rhythm: Rhythm,
+    /// The installation's keys.
+    pub keys: Keys,
+    /// Certificate and key for browsers, where the operator gave them.
+    pub given_certificate: Option<GivenCertificate>,
+    /// Names and addresses by which browsers and agents reach the server, the best first.
+    pub names: Vec<String>,
+    /// Where agents reach the server, such as `https://fettle.example:7300`.
+    pub agent_url: String,
 }
 
 impl App {
-    /// Joins the parts.
-    pub fn new(config: AppConfig) -> Self {
-        let AppConfig { database, clock, ids, new_secret, behind_tls } = config;
-        Self { parts: Arc::new(Parts { database, clock, ids: Mutex::new(ids), new_secret, behind_tls, work_requested: Notify::new() }) }
+    /// Joins the parts, and reads the fleet.
+    pub async fn open(config: AppConfig) -> Result<Self, StoreError> {
+        let AppConfig { database, clock, ids, new_secret, behind_tls, rhythm, keys, given_certificate, names, agent_url } = config;
+        let fleet = Fleet::load(&database, clock.clone()).await?;
+        Ok(Self { parts: Arc::new(Parts { database, clock, ids: Mutex::new(ids), new_secret, behind_tls, rhythm, fleet, keys, given_certificate, names, agent_url }) })
     }
 
     /// The present instant; read once per request.
@@ -52,18 +89,63 @@ impl App {
         self.parts.clock.now()
     }
 
-    /// The instant before which a scan is stale.
-    pub fn stale_before(&self, now: Timestamp) -> Timestamp {
-        now.plus_millis(-STALE_AFTER_HOURS * HOUR_MS)
+    /// Now, and what is old by now.
+    pub(crate) fn present(&self) -> Present {
+        self.present_at(self.now())
     }
 
-    /// Waits until an operation is requested.
-    pub async fn work_requested(&self) {
-        self.parts.work_requested.notified().await;
+    pub(crate) fn present_at(&self, now: Timestamp) -> Present {
+        Present { now, stale_before: now.plus_millis(-STALE_AFTER_HOURS * HOUR_MS), limits: self.parts.rhythm.limits }
     }
 
-    pub(crate) fn wake_nodes(&self) {
-        self.parts.work_requested.notify_one();
+    /// The installation's keys.
+    pub fn keys(&self) -> &Keys {
+        &self.parts.keys
+    }
+
+    pub(crate) fn given_certificate(&self) -> Option<&GivenCertificate> {
+        self.parts.given_certificate.as_ref()
+    }
+
+    pub(crate) fn names(&self) -> &[String] {
+        &self.parts.names
+    }
+
+    /// Where agents reach the server.
+    pub fn agent_url(&self) -> &str {
+        &self.parts.agent_url
+    }
+
+    /// How often nodes are to be heard of.
+    pub fn rhythm(&self) -> Rhythm {
+        self.parts.rhythm
+    }
+
+    /// The fleet.
+    pub fn fleet(&self) -> &Fleet {
+        &self.parts.fleet
+    }
+
+    /// What is known of the fleet, with every delay that passed by now.
+    pub(crate) fn current_fleet(&self, now: Timestamp) -> RwLockReadGuard<'_, State> {
+        if self.parts.fleet.read().needs_advance(now) {
+            self.parts.fleet.write().index.advance(now);
+        }
+        self.parts.fleet.read()
+    }
+
+    /// Waits until there is work for a node.
+    pub async fn work_requested(&self, id: &NodeId) {
+        let number = self.parts.fleet.read().find(id).map(|node| node.record.number);
+        match number {
+            Some(number) => self.parts.fleet.waker(number).notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Writes down what only memory knows, such as when nodes were last heard of.
+    pub async fn save(&self) -> Result<usize, StoreError> {
+        self.parts.fleet.save_states(&self.parts.database).await
     }
 
     pub(crate) fn database(&self) -> &Database {

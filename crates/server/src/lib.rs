@@ -5,16 +5,11 @@
 
 pub mod actions;
 pub mod app;
+pub mod fleet;
 pub mod http;
+pub mod keys;
+mod listen;
 mod ui;
 
 pub use app::App;
-
-use std::future::Future;
-
-use tokio::net::TcpListener;
-
-/// Serves until `stop` is ready, then lets open requests end.
-pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-    axum::serve(listener, http::router(app)).with_graceful_shutdown(stop).await
-}
+pub use listen::serve;

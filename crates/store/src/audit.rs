@@ -1,6 +1,6 @@
 //! The audit log: who changed what, when; a chain of digests shows any later change to it.
 
-use domain::model::package::Digest;
+use domain::model::digest::Digest;
 use domain::model::time::Timestamp;
 
 use crate::dialect;
@@ -50,7 +50,7 @@ impl WriteTx {
             .bind(&entry.action)
             .bind(&entry.subject)
             .bind(&entry.detail)
-            .bind(entry.digest(sequence, &previous).as_str());
+            .bind(entry.digest(sequence, &previous).to_string());
         self.execute(statement).await.map(|_| ())
     }
 }
@@ -78,7 +78,7 @@ impl ReadTx {
             let rows = self.rows(sql("SELECT * FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2").bind(last).bind(PAGE)).await?;
             for row in &rows {
                 let (sequence, digest): (i64, String) = (row.get("sequence")?, row.get("digest")?);
-                if sequence != last + 1 || entry(row)?.digest(sequence, &previous).as_str() != digest {
+                if sequence != last + 1 || entry(row)?.digest(sequence, &previous).to_string() != digest {
                     return Ok(Err(AuditError { sequence }));
                 }
                 (last, previous) = (sequence, digest);

@@ -6,15 +6,17 @@
 mod audit;
 #[doc(hidden)]
 pub mod conformance;
-mod content;
+pub mod contents;
 mod dialect;
 mod migrate;
 pub mod nodes;
 pub mod operations;
-pub mod patches;
-pub mod scans;
+pub mod organization;
+pub mod reports;
+pub mod saved_filters;
 pub mod sessions;
 mod sql;
+pub mod versions;
 
 pub use audit::{AuditEntry, AuditError};
 pub use migrate::NEWEST_MIGRATION;

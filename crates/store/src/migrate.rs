@@ -3,7 +3,7 @@
 use crate::dialect;
 use crate::sql::{Database, ReadTx, StoreError, sql};
 
-const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("../migrations/0001_nodes.sql"))];
+const MIGRATIONS: [(i64, &str); 2] = [(1, include_str!("../migrations/0001_nodes.sql")), (2, include_str!("../migrations/0002_fleet.sql"))];
 
 /// The schema that this release writes.
 pub const NEWEST_MIGRATION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;

@@ -1,7 +1,7 @@
 //! Operations and their invocations: work that was asked for, node by node.
 
+use domain::model::digest::Digest;
 use domain::model::id::{NodeId, OperationId};
-use domain::model::package::Digest;
 use domain::model::time::Timestamp;
 
 use crate::dialect;
@@ -83,21 +83,24 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Takes the oldest pending invocation of a node.
-    pub async fn claim_invocation(&mut self, node_id: &NodeId, now: Timestamp) -> Result<Option<OperationId>, StoreError> {
+    /// Takes the oldest pending invocation of a node; its operation and what is to be done. It goes
+    /// out in the order with this generation.
+    pub async fn claim_invocation(&mut self, node_id: &NodeId, generation: u32, now: Timestamp) -> Result<Option<(OperationId, String)>, StoreError> {
         let lock = dialect::claim_lock(self);
         let statement = sql(format!("SELECT operation_id FROM invocations WHERE node_id = $1 AND state = $2 ORDER BY operation_id LIMIT 1{lock}"))
             .bind(node_id.as_str())
             .bind(InvocationState::Pending.code());
         let Some(row) = self.optional(statement).await? else { return Ok(None) };
         let id = operation_id(&row, "operation_id")?;
-        let statement = sql("UPDATE invocations SET state = $1, claimed_at = $2 WHERE operation_id = $3 AND node_id = $4")
+        let statement = sql("UPDATE invocations SET state = $1, claimed_at = $2, generation = $3 WHERE operation_id = $4 AND node_id = $5")
             .bind(InvocationState::Running.code())
             .bind(now.as_millis())
+            .bind(generation)
             .bind(id.as_str())
             .bind(node_id.as_str());
         self.execute(statement).await?;
-        Ok(Some(id))
+        let operation = self.find_operation(&id).await?;
+        Ok(operation.map(|operation| (id, operation.kind)))
     }
 
     /// Ends an invocation.
@@ -130,6 +133,12 @@ impl ReadTx {
     /// The operation that was requested with a key.
     pub async fn find_operation_by_key(&mut self, idempotency_key: &str) -> Result<Option<OperationRecord>, StoreError> {
         self.optional(sql("SELECT * FROM operations WHERE idempotency_key = $1").bind(idempotency_key)).await?.as_ref().map(operation).transpose()
+    }
+
+    /// Nodes that work waits for.
+    pub async fn list_awaited_nodes(&mut self) -> Result<Vec<String>, StoreError> {
+        let rows = self.rows(sql("SELECT DISTINCT node_id FROM invocations WHERE state = $1").bind(InvocationState::Pending.code())).await?;
+        rows.iter().map(|row| row.get("node_id")).collect()
     }
 
     /// Invocations of an operation, by node.

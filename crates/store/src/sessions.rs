@@ -1,7 +1,7 @@
 //! Sign-in links, browser sessions and API tokens: three kinds of secret, kept as digests.
 
+use domain::model::digest::Digest;
 use domain::model::id::SessionId;
-use domain::model::package::Digest;
 use domain::model::time::Timestamp;
 
 use crate::sql::{ReadTx, StoreError, WriteTx, sql};
@@ -43,7 +43,7 @@ impl WriteTx {
             .bind(session.id.as_str())
             .bind(kind.code())
             .bind(&session.actor)
-            .bind(secret.as_str())
+            .bind(secret.to_string())
             .bind(now.as_millis())
             .bind(expires_at.as_millis());
         self.execute(statement).await.map(|_| ())
@@ -51,7 +51,7 @@ impl WriteTx {
 
     /// Takes a secret away; whether it was there and still good.
     pub async fn end_session(&mut self, kind: SessionKind, secret: &Digest, now: Timestamp) -> Result<bool, StoreError> {
-        let statement = sql("DELETE FROM sessions WHERE kind = $1 AND secret_digest = $2 AND expires_at > $3").bind(kind.code()).bind(secret.as_str()).bind(now.as_millis());
+        let statement = sql("DELETE FROM sessions WHERE kind = $1 AND secret_digest = $2 AND expires_at > $3").bind(kind.code()).bind(secret.to_string()).bind(now.as_millis());
         Ok(self.execute(statement).await? > 0)
     }
 
@@ -66,7 +66,7 @@ impl ReadTx {
     /// The session of a secret that is still good.
     pub async fn find_session(&mut self, kind: SessionKind, secret: &Digest, now: Timestamp) -> Result<Option<Session>, StoreError> {
         let statement =
-            sql("SELECT id, actor FROM sessions WHERE kind = $1 AND secret_digest = $2 AND expires_at > $3").bind(kind.code()).bind(secret.as_str()).bind(now.as_millis());
+            sql("SELECT id, actor FROM sessions WHERE kind = $1 AND secret_digest = $2 AND expires_at > $3").bind(kind.code()).bind(secret.to_string()).bind(now.as_millis());
         let Some(row) = self.optional(statement).await? else { return Ok(None) };
         let id: String = row.get("id")?;
         let id = id.parse().map_err(|error: domain::model::id::IdError| StoreError::Damaged { what: "session id", detail: error.to_string() })?;

@@ -1,5 +1,6 @@
 //! The adapter: one statement, one row and one transaction type over two drivers.
 
+use std::fmt::Write;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::time::Duration;
@@ -70,6 +71,8 @@ pub(crate) enum Pools {
 
 /// Readers of SQLite, and connections to PostgreSQL.
 const CONNECTIONS_MAX: u32 = 16;
+/// Both databases limit how many values a statement may bind.
+const ROWS_PER_STATEMENT: [usize; 3] = [256, 16, 1];
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Database {
@@ -213,6 +216,27 @@ impl WriteTx {
         result.map_err(|source| statement.failed(source))
     }
 
+    /// Inserts rows, many with each statement. The numbers of rows are few, so that the database
+    /// knows nearly every statement already.
+    pub(crate) async fn insert_rows<const N: usize>(&mut self, head: &str, rows: impl Iterator<Item = [Value; N]>, tail: &str) -> Result<(), StoreError> {
+        let mut rest: Vec<_> = rows.collect();
+        while !rest.is_empty() {
+            let n = ROWS_PER_STATEMENT.into_iter().find(|n| *n <= rest.len()).unwrap_or(1);
+            let mut text = String::with_capacity(head.len() + n * N * 6 + tail.len());
+            text.push_str(head);
+            for row in 0..n {
+                text.push_str(if row == 0 { "(" } else { ", (" });
+                for column in 1..=N {
+                    let _ = write!(text, "{}${}", if column == 1 { "" } else { ", " }, row * N + column);
+                }
+                text.push(')');
+            }
+            text.push_str(tail);
+            self.execute(Statement { text, values: rest.drain(..n).flatten().collect() }).await?;
+        }
+        Ok(())
+    }
+
     /// Runs a script of several statements.
     pub(crate) async fn script(&mut self, text: &'static str) -> Result<(), StoreError> {
         let result = on_transaction!(&mut self.tx.inner, |connection| sqlx::raw_sql(text).execute(connection).await.map(|_| ()));
@@ -271,12 +295,6 @@ pub(crate) fn sql(text: impl Into<String>) -> Statement {
     Statement { text: text.into(), values: Vec::new() }
 }
 
-/// The pattern of `LOWER(column) LIKE ? ESCAPE '\'` for texts that contain this one.
-pub(crate) fn contains(text: &str) -> String {
-    let literal = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    format!("%{literal}%")
-}
-
 impl Statement {
     /// Binds the next value.
     pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
@@ -288,11 +306,6 @@ impl Statement {
     pub(crate) fn push(&mut self, text: &str, value: impl Into<Value>) {
         self.values.push(value.into());
         self.text.push_str(&text.replace('?', &format!("${}", self.values.len())));
-    }
-
-    /// Adds plain text.
-    pub(crate) fn push_text(&mut self, text: &str) {
-        self.text.push_str(text);
     }
 
     fn failed(&self, source: sqlx::Error) -> StoreError {

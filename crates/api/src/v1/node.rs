@@ -1,4 +1,6 @@
-//! Nodes, their patches and their scans.
+//! Nodes, what they have, and what changed.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -12,7 +14,21 @@ pub struct Node {
     pub id: String,
     /// Host name.
     pub name: String,
-    /// Name of its operating system.
+    /// Name of its account.
+    pub account: String,
+    /// Name of its region.
+    pub region: String,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// Whether it is heard of: online, late, silent, awaited or retired.
+    pub presence: String,
+    /// When it was last heard of.
+    pub seen_at: Option<String>,
+    /// The version of its agent; absent for the server's own machine.
+    pub agent_version: Option<String>,
+    /// The node that it is a copy of.
+    pub clone_of: Option<String>,
+    /// Name of its operating system; empty until it has reported.
     pub platform: String,
     /// Product such as `Debian12`.
     pub product: String,
@@ -20,7 +36,7 @@ pub struct Node {
     pub architecture: String,
     /// Running kernel.
     pub kernel: Option<String>,
-    /// What the node lets be done to it: `scan`.
+    /// What the node's own configuration lets be done to it, such as `scan, install`.
     pub allows: String,
     /// When it joined.
     pub enrolled_at: String,
@@ -105,21 +121,60 @@ pub struct NodePatch {
     pub reason: Reason,
 }
 
-/// A scan in a node's history.
+/// A report that said something new.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Scan {
-    /// Its id, `sc-…`.
-    pub id: String,
+pub struct Report {
+    /// Its number.
+    pub number: u32,
+    /// When the node collected it.
+    pub collected_at: String,
+    /// When it arrived.
+    pub received_at: String,
+    /// The sections that differ from the report before it.
+    pub changed: Vec<String>,
+}
+
+/// Something that changed on a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Change {
+    /// The section of the inventory, such as `packages`.
+    pub section: String,
+    /// The line before; absent for what was added.
+    pub before: Option<String>,
+    /// The line after; absent for what was removed.
+    pub after: Option<String>,
+}
+
+/// Something that happened to a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NodeEvent {
     /// When.
-    pub scanned_at: String,
-    /// The verdict then.
-    pub verdict: String,
-    /// Missing patches then.
-    pub n_missing: u32,
-    /// Missing security patches then.
-    pub n_security_non_compliant: u32,
-    /// Digest of the packages: equal when nothing was installed or removed.
-    pub package_set: String,
+    pub at: String,
+    /// Stable code, such as `clone_detected`.
+    pub kind: String,
+    /// In words.
+    pub detail: String,
+}
+
+/// A change of an operator's tags on many nodes: all of them, or none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EditTags {
+    /// Ids of the nodes, 1 to 1000.
+    pub nodes: Vec<String>,
+    /// Tags to set.
+    #[serde(default)]
+    pub set: BTreeMap<String, String>,
+    /// Keys of tags to remove.
+    #[serde(default)]
+    pub remove: Vec<String>,
+}
+
+/// How many nodes a request changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Changed {
+    /// How many.
+    pub n_changed: usize,
 }
 
 /// Parameters of the list of nodes.
@@ -131,6 +186,18 @@ pub struct ListNodes {
     pub q: Option<String>,
     /// COMPLIANT, `NON_COMPLIANT` or UNKNOWN.
     pub verdict: Option<String>,
+    /// online, late, silent, awaited or retired; without it all but the retired.
+    pub presence: Option<String>,
+    /// Name or id of a unit: nodes in it and below it.
+    pub unit: Option<String>,
+    /// Name or id of an account.
+    pub account: Option<String>,
+    /// Name or id of a region.
+    pub region: Option<String>,
+    /// Tags that nodes must have, such as `env=prod,owner`.
+    pub tag: Option<String>,
+    /// Product such as `Debian12`.
+    pub product: Option<String>,
     /// `missing` (default), `name` or `last_scan`.
     pub sort: Option<String>,
     /// `next_cursor` of the page before.
@@ -165,4 +232,24 @@ pub struct ListPage {
     pub cursor: Option<String>,
     /// Rows of a page, 1 to 500.
     pub limit: Option<u32>,
+}
+
+/// A day of a node's history.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct OnDay {
+    /// A day such as 2026-11-24 (UTC): what the node had at its end. Without it: now.
+    pub day: Option<String>,
+}
+
+/// Two days of a node's history.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct BetweenDays {
+    /// The earlier day, such as 2026-11-01 (UTC).
+    pub from: String,
+    /// The later day.
+    pub to: String,
 }

@@ -22,6 +22,24 @@ pub struct CreateOperation {
 pub enum OperationKind {
     /// Report the inventory and judge it.
     Scan,
+    /// Refresh the package lists first, then the same.
+    Refresh,
+    /// Report everything again.
+    Report,
+    /// Have the node's certificate renewed.
+    Renew,
+}
+
+impl OperationKind {
+    /// The spelling of the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Scan => "scan",
+            Self::Refresh => "refresh",
+            Self::Report => "report",
+            Self::Renew => "renew",
+        }
+    }
 }
 
 /// An operation with its part on each node.

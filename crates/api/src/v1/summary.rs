@@ -16,6 +16,10 @@ pub struct FleetSummary {
     pub n_unknown: u32,
     /// Unknown nodes whose last scan is too old.
     pub n_stale: u32,
+    /// Nodes that should have been heard of.
+    pub n_late: u32,
+    /// Nodes that were not heard of for so long that somebody should look.
+    pub n_silent: u32,
     /// Patches by state, summed over nodes.
     pub counts: Counts,
 }

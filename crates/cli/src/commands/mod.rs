@@ -1,8 +1,12 @@
 //! Subcommands, one file each.
 
+mod activation;
+mod agent;
 mod baseline;
 mod doctor;
+mod key;
 mod node;
+mod organization;
 mod patch;
 mod reference;
 mod remote;
@@ -10,6 +14,7 @@ mod scan;
 mod sign_in;
 mod up;
 
+use api::v1::organization::MemberKind;
 use clap::Subcommand;
 
 use crate::exit::Exit;
@@ -24,6 +29,20 @@ pub enum Command {
     Scan(scan::Arguments),
     /// Nodes of a running server
     Node(node::Arguments),
+    /// Codes that let nodes join a running server
+    Activation(activation::Arguments),
+    /// This machine as a node of a server elsewhere
+    Agent(agent::Arguments),
+    /// Whose the nodes are: the tree of units and accounts
+    Organization(organization::Arguments),
+    /// Units of the organization
+    Unit(organization::MemberArguments),
+    /// Accounts of the organization
+    Account(organization::MemberArguments),
+    /// Regions of the organization
+    Region(organization::MemberArguments),
+    /// Keys of the installation
+    Key(key::Arguments),
     /// Patches that nodes of a running server need
     Patch(patch::Arguments),
     /// Baselines of a running server
@@ -43,6 +62,13 @@ pub fn run(command: Command, printer: &Printer) -> anyhow::Result<Exit> {
         Command::Up(arguments) => up::run(&arguments, printer),
         Command::Scan(arguments) => scan::run(&arguments, printer),
         Command::Node(arguments) => node::run(arguments, printer),
+        Command::Activation(arguments) => activation::run(arguments, printer),
+        Command::Agent(arguments) => agent::run(arguments, printer),
+        Command::Organization(arguments) => organization::run(arguments, printer),
+        Command::Unit(arguments) => organization::run_member(MemberKind::Unit, arguments, printer),
+        Command::Account(arguments) => organization::run_member(MemberKind::Account, arguments, printer),
+        Command::Region(arguments) => organization::run_member(MemberKind::Region, arguments, printer),
+        Command::Key(arguments) => key::run(arguments, printer),
         Command::Patch(arguments) => patch::run(arguments, printer),
         Command::Baseline(arguments) => baseline::run(arguments, printer),
         Command::SignIn(arguments) => sign_in::run(&arguments, printer),

@@ -1,9 +1,15 @@
 //! `fettle node`: nodes of a running server.
 
-use api::v1::node::{ListNodePatches, ListNodes, NodeDetail, NodePatch};
+use std::collections::BTreeMap;
+
+use api::client::{Client, ClientError};
+use api::v1::node::{BetweenDays, EditTags, ListNodePatches, ListNodes, NodeDetail, NodePatch, OnDay};
+use api::v1::operation::{CreateOperation, OperationKind};
+use api::v1::organization::MoveNodes;
 use clap::Subcommand;
 
-use crate::commands::remote::{PageArguments, Remote};
+use crate::clock;
+use crate::commands::remote::{PageArguments, Remote, parse_tag};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::printer::{Format, Printer};
@@ -19,12 +25,8 @@ pub struct Arguments {
 enum NodeCommand {
     /// Nodes with their verdicts
     List {
-        /// Part of the name or the id
-        #[arg(long)]
-        search: Option<String>,
-        /// COMPLIANT, `NON_COMPLIANT` or UNKNOWN
-        #[arg(long)]
-        verdict: Option<String>,
+        #[command(flatten)]
+        filter: Filter,
         /// missing, name or `last_scan`
         #[arg(long, default_value = "missing")]
         sort: String,
@@ -40,49 +42,231 @@ enum NodeCommand {
         #[command(flatten)]
         remote: Remote,
     },
+    /// The packages of a node, now or at the end of a day
+    Packages {
+        /// Id or name
+        node: String,
+        /// A day such as 2026-11-24
+        #[arg(long)]
+        day: Option<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// What changed on a node between the ends of two days
+    Changes {
+        /// Id or name
+        node: String,
+        /// The earlier day, such as 2026-11-01
+        #[arg(long)]
+        from: String,
+        /// The later day
+        #[arg(long)]
+        to: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// What happened to a node: enrolled, refused orders, clones
+    Events {
+        /// Id or name
+        node: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Ask nodes for a new scan; it changes nothing on them
+    Scan {
+        /// Ids or names
+        #[arg(required = true)]
+        nodes: Vec<String>,
+        /// Refresh the package lists first
+        #[arg(long)]
+        refresh: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Set and remove tags
+    Tag {
+        /// Ids or names
+        #[arg(required = true)]
+        nodes: Vec<String>,
+        /// A tag to set, such as env=prod
+        #[arg(long, value_parser = parse_tag)]
+        set: Vec<(String, String)>,
+        /// Key of a tag to remove
+        #[arg(long)]
+        remove: Vec<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Move nodes into another account or region
+    Move {
+        /// Ids or names
+        #[arg(required = true)]
+        nodes: Vec<String>,
+        /// The account
+        #[arg(long, required_unless_present = "region")]
+        account: Option<String>,
+        /// The region
+        #[arg(long)]
+        region: Option<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Retire a node: its certificate is refused from then on
+    Retire {
+        /// Id or name
+        node: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+/// Which nodes.
+#[derive(clap::Args)]
+struct Filter {
+    /// Part of the name or the id
+    #[arg(long)]
+    search: Option<String>,
+    /// COMPLIANT, `NON_COMPLIANT` or UNKNOWN
+    #[arg(long)]
+    verdict: Option<String>,
+    /// online, late, silent, awaited or retired
+    #[arg(long)]
+    presence: Option<String>,
+    /// Nodes in this unit and below it
+    #[arg(long)]
+    unit: Option<String>,
+    /// Nodes of this account
+    #[arg(long)]
+    account: Option<String>,
+    /// Nodes in this region
+    #[arg(long)]
+    region: Option<String>,
+    /// Nodes with this tag, such as env=prod or env
+    #[arg(long)]
+    tag: Vec<String>,
+    /// Nodes with this product, such as Debian12
+    #[arg(long)]
+    product: Option<String>,
 }
 
 /// Runs the command.
 pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
     match arguments.command {
-        NodeCommand::List { search, verdict, sort, page, remote } => {
-            let query = ListNodes { q: search, verdict, sort: Some(sort), cursor: page.cursor, limit: Some(page.limit) };
-            let answer = remote.ask(async |client| client.list_nodes(&query).await)?;
-            if remote.format == Format::Json {
-                printer.json(&answer)?;
-                return Ok(Exit::Success);
-            }
-            printer.table(
-                ["node", "verdict", "missing", "security", "platform", "last scan", "id"],
-                answer.items.into_iter().map(|node| {
-                    let last_scan = node.last_scan_at.unwrap_or_else(|| "never".to_owned());
-                    [node.name, node.verdict, node.counts.missing.to_string(), node.counts.security_non_compliant.to_string(), node.product, last_scan, node.id]
-                }),
-            );
-            printer.next_page(answer.next_cursor.as_deref());
-        }
+        NodeCommand::List { filter, sort, page, remote } => list(filter, sort, page, &remote, printer)?,
         NodeCommand::Show { node, remote } => {
             let (detail, needed) = remote.ask(async |client| {
-                let id = if node.starts_with("mi-") { node.clone() } else { find_by_name(&client, &node).await?.unwrap_or_default() };
-                if id.is_empty() {
-                    return Ok((None, Vec::new()));
-                }
+                let id = find_id(&client, &node).await?;
                 let needed = client.list_node_patches(&id, &ListNodePatches { limit: Some(500), ..ListNodePatches::default() }).await?.items;
-                Ok((Some(client.node(&id).await?), needed))
+                Ok((client.node(&id).await?, needed))
             })?;
-            let detail = detail.ok_or_else(|| Failure::new(format!("there is no node `{node}`"), "`fettle node list` shows names and ids"))?;
             match remote.format {
                 Format::Json => printer.json(&detail)?,
                 Format::Table => print(&detail, needed, printer),
             }
         }
+        NodeCommand::Packages { node, day, remote } => {
+            let inventory = remote.ask(async |client| client.node_inventory(&find_id(&client, &node).await?, &OnDay { day: day.clone() }).await)?;
+            let inventory = inventory.ok_or_else(|| Failure::new(format!("node `{node}` had not reported by then"), "`fettle node show` says when it last did"))?;
+            if remote.format == Format::Json {
+                printer.json(&inventory)?;
+                return Ok(Exit::Success);
+            }
+            let rows = inventory.packages.into_iter().map(|package| [format!("{}:{}", package.name, package.architecture), package.version, package.source]);
+            printer.table(["package", "version", "source"], rows);
+        }
+        NodeCommand::Changes { node, from, to, remote } => {
+            let query = BetweenDays { from, to };
+            let changes = remote.ask(async |client| client.node_changes(&find_id(&client, &node).await?, &query).await)?;
+            if remote.format == Format::Json {
+                printer.json(&changes)?;
+                return Ok(Exit::Success);
+            }
+            let plain = |line: Option<String>| line.unwrap_or_default().replace('\t', " ");
+            printer.table(["section", "before", "after"], changes.into_iter().map(|change| [change.section, plain(change.before), plain(change.after)]));
+        }
+        NodeCommand::Events { node, remote } => {
+            let events = remote.ask(async |client| client.node_events(&find_id(&client, &node).await?).await)?;
+            match remote.format {
+                Format::Json => printer.json(&events)?,
+                Format::Table => printer.table(["at", "what", "detail"], events.into_iter().map(|event| [event.at, event.kind, event.detail])),
+            }
+        }
+        NodeCommand::Scan { nodes, refresh, remote } => {
+            let key = format!("cli-{:016x}", u64::from_le_bytes(clock::random()?));
+            let kind = if refresh { OperationKind::Refresh } else { OperationKind::Scan };
+            let operation = remote.ask(async |client| client.create_operation(&CreateOperation { kind, nodes: find_ids(&client, &nodes).await? }, &key).await)?;
+            match remote.format {
+                Format::Json => printer.json(&operation)?,
+                Format::Table => printer.line(format!("{} requested on {}", operation.id, count(operation.invocations.len()))),
+            }
+        }
+        NodeCommand::Tag { nodes, set, remove, remote } => {
+            let (set, remove) = (set.into_iter().collect::<BTreeMap<_, _>>(), remove);
+            let changed = remote.ask(async |client| {
+                let edit = EditTags { nodes: find_ids(&client, &nodes).await?, set: set.clone(), remove: remove.clone() };
+                client.edit_tags(&edit).await
+            })?;
+            printer.line(format!("tags of {} changed", count(changed.n_changed)));
+        }
+        NodeCommand::Move { nodes, account, region, remote } => {
+            let changed = remote.ask(async |client| {
+                let request = MoveNodes { nodes: find_ids(&client, &nodes).await?, account: account.clone(), region: region.clone() };
+                client.move_nodes(&request).await
+            })?;
+            printer.line(format!("{} moved", count(changed.n_changed)));
+        }
+        NodeCommand::Retire { node, remote } => {
+            remote.ask(async |client| client.retire_node(&find_id(&client, &node).await?).await)?;
+            printer.line(format!("{node} is retired; its certificate is refused from now on"));
+        }
     }
     Ok(Exit::Success)
 }
 
-async fn find_by_name(client: &api::client::Client, name: &str) -> Result<Option<String>, api::client::ClientError> {
-    let query = ListNodes { q: Some(name.to_owned()), limit: Some(500), ..ListNodes::default() };
-    Ok(client.list_nodes(&query).await?.items.into_iter().find(|node| node.name == name).map(|node| node.id))
+fn list(filter: Filter, sort: String, page: PageArguments, remote: &Remote, printer: &Printer) -> anyhow::Result<()> {
+    let Filter { search, verdict, presence, unit, account, region, tag, product } = filter;
+    let tag = Some(tag.join(",")).filter(|tag| !tag.is_empty());
+    let query = ListNodes { q: search, verdict, presence, unit, account, region, tag, product, sort: Some(sort), cursor: page.cursor, limit: Some(page.limit) };
+    let answer = remote.ask(async |client| client.list_nodes(&query).await)?;
+    if remote.format == Format::Json {
+        return printer.json(&answer);
+    }
+    printer.table(
+        ["node", "verdict", "heard of", "missing", "security", "platform", "last scan", "id"],
+        answer.items.into_iter().map(|node| {
+            let last_scan = node.last_scan_at.unwrap_or_else(|| "never".to_owned());
+            let (missing, security) = (node.counts.missing.to_string(), node.counts.security_non_compliant.to_string());
+            [node.name, node.verdict, node.presence, missing, security, node.product, last_scan, node.id]
+        }),
+    );
+    printer.next_page(answer.next_cursor.as_deref());
+    Ok(())
+}
+
+fn count(n_nodes: usize) -> String {
+    if n_nodes == 1 { "1 node".to_owned() } else { format!("{n_nodes} nodes") }
+}
+
+/// The id of a node that is named by its id or its name.
+async fn find_id(client: &Client, node: &str) -> Result<String, ClientError> {
+    if node.starts_with("mi-") {
+        return Ok(node.to_owned());
+    }
+    let query = ListNodes { q: Some(node.to_owned()), limit: Some(500), ..ListNodes::default() };
+    let mut named = client.list_nodes(&query).await?.items.into_iter().filter(|found| found.name == node).map(|found| found.id);
+    match (named.next(), named.next()) {
+        (Some(id), None) => Ok(id),
+        (None, _) => Err(ClientError::no_such("node", node, "`fettle node list` shows names and ids")),
+        (Some(_), Some(_)) => Err(ClientError::no_such("single node", node, "several nodes have this name; give an id from `fettle node list`")),
+    }
+}
+
+async fn find_ids(client: &Client, nodes: &[String]) -> Result<Vec<String>, ClientError> {
+    let mut ids = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        ids.push(find_id(client, node).await?);
+    }
+    Ok(ids)
 }
 
 fn print(detail: &NodeDetail, needed: Vec<NodePatch>, printer: &Printer) {
@@ -94,7 +278,13 @@ fn print(detail: &NodeDetail, needed: Vec<NodePatch>, printer: &Printer) {
     }
     printer.line(format!("  packages   {}, of them {} missing a patch", node.n_packages, node.counts.missing));
     printer.line(format!("  last scan  {}{}", node.last_scan_at.as_deref().unwrap_or("never"), if node.stale { ", stale" } else { "" }));
-    printer.line(format!("  allows     {} only", node.allows));
+    let seen = node.seen_at.as_deref().map_or_else(String::new, |at| format!(", last at {at}"));
+    printer.line(format!("  heard of   {}{seen}", node.presence));
+    printer.line(format!("  lives in   account {}, region {}", node.account, node.region));
+    if !node.tags.is_empty() {
+        printer.line(format!("  tags       {}", tag_words(&node.tags)));
+    }
+    printer.line(format!("  allows     {}", node.allows));
     let rows: Vec<_> = needed.into_iter().filter(|patch| !matches!(patch.state.as_str(), "INSTALLED" | "INSTALLED_OTHER")).collect();
     if !rows.is_empty() {
         printer.line("");
@@ -108,4 +298,8 @@ fn print(detail: &NodeDetail, needed: Vec<NodePatch>, printer: &Printer) {
     for warning in &detail.warnings {
         printer.note(format!("warning: {}", warning.message));
     }
+}
+
+fn tag_words(tags: &BTreeMap<String, String>) -> String {
+    tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
 }

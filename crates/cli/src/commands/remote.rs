@@ -47,3 +47,9 @@ pub struct PageArguments {
     #[arg(long)]
     pub cursor: Option<String>,
 }
+
+/// Reads a tag such as `env=prod`.
+pub fn parse_tag(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not a tag such as env=prod"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}

@@ -1,6 +1,6 @@
 //! `fettle up`: the whole system in one process, with this machine as its first node.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +9,12 @@ use agent::inventory;
 use agent::root::Root;
 use anyhow::Context;
 use domain::model::id::NodeId;
+use domain::model::node::QuietLimits;
 use domain::model::time::Clock;
 use server::App;
-use server::actions::reports::Recorded;
-use server::actions::{operations, reports, sessions};
-use server::app::AppConfig;
+use server::actions::{Caller, nodes, operations, reports, sessions};
+use server::app::{AppConfig, Rhythm};
+use server::keys::{GivenCertificate, Keys};
 use store::{Database, StoreError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,9 +40,33 @@ pub struct Arguments {
     /// PostgreSQL database to use in place of the embedded one
     #[arg(long, env = "FETTLE_DATABASE", value_name = "URL", hide_env_values = true)]
     database: Option<String>,
-    /// A proxy in front of the server speaks TLS; allows addresses other than loopback
+    /// A trusted proxy in front of the server speaks TLS with browsers
     #[arg(long)]
     behind_tls_proxy: bool,
+    /// Certificate chain that browsers see, in PEM, in place of one by the server's own authority
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// Its key, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// Name or address by which nodes and browsers reach this server; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    name: Vec<String>,
+    /// Seconds between two inventories of a node
+    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..=86400), value_name = "SECONDS")]
+    scan_every: u32,
+    /// Seconds that the server holds a node's question for orders
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=600), value_name = "SECONDS")]
+    poll_for: u32,
+    /// Seconds without a word after which a node is late
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    late_after: u32,
+    /// Seconds without a word after which a node is silent
+    #[arg(long, default_value_t = 86400, value_name = "SECONDS")]
+    silent_after: u32,
+    /// Do not make this machine a node
+    #[arg(long)]
+    no_local_node: bool,
     /// Judge this machine by the package lists on disk, without `apt-get update` first
     #[arg(long)]
     no_refresh: bool,
@@ -49,15 +74,17 @@ pub struct Arguments {
 
 /// How often this machine is scanned without being asked.
 const SCAN_PERIOD: Duration = Duration::from_hours(6);
+/// How often it is written down when nodes were last heard of.
+const SAVE_PERIOD: Duration = Duration::from_mins(10);
 /// How long open requests may take when the server stops.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Starts everything, and stays until a signal says to stop.
 pub fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
     tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
-    if !arguments.listen.ip().is_loopback() && !arguments.behind_tls_proxy {
-        let message = format!("refusing to listen on {} without TLS: sign-in would cross the network in the clear", arguments.listen);
-        return Err(Failure::new(message, "listen on 127.0.0.1, or put a TLS proxy in front and say --behind-tls-proxy").into());
+    if arguments.silent_after < arguments.late_after {
+        let message = format!("a node cannot be silent after {} s and late only after {} s", arguments.silent_after, arguments.late_after);
+        return Err(Failure::new(message, "give --silent-after more seconds than --late-after").into());
     }
     let folder = DataFolder::open(&arguments.data.clone().unwrap_or_else(settings::data_folder))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the runtime")?;
@@ -70,29 +97,54 @@ async fn serve(arguments: &Arguments, folder: &DataFolder, printer: &Printer) ->
     let mut terminate = signal(SignalKind::terminate()).context("failed to wait for signals")?;
     let listener = bind(arguments.listen).await?;
     let database = open_database(arguments, folder).await?;
-    let app = App::new(AppConfig {
+    let address = listener.local_addr().context("failed to read the server's own address")?;
+    let names = server_names(arguments, address);
+    let given_certificate = arguments.tls_certificate.clone().zip(arguments.tls_key.clone()).map(|(certificate, key)| GivenCertificate { certificate, key });
+    let random = || clock::random().expect("the system gave random bytes at the start");
+    let keys = Keys::open(&folder.path().join("keys"), given_certificate.as_ref(), &names, Box::new(random), SystemClock.now());
+    let keys = keys.map_err(|error| {
+        anyhow::Error::new(error)
+            .context(Failure::new("failed to open the installation's keys", "`fettle doctor` says more; without its keys the server cannot be known to its nodes"))
+    })?;
+    let app = App::open(AppConfig {
         database: database.clone(),
         clock: Arc::new(SystemClock),
         ids: clock::ids()?,
-        new_secret: Box::new(|| clock::random().expect("the system gave random bytes at the start")),
+        new_secret: Box::new(random),
         behind_tls: arguments.behind_tls_proxy,
-    });
+        rhythm: Rhythm {
+            scan_seconds: arguments.scan_every,
+            poll_seconds: arguments.poll_for,
+            limits: QuietLimits { late_after_ms: i64::from(arguments.late_after) * 1000, silent_after_ms: i64::from(arguments.silent_after) * 1000 },
+        },
+        keys,
+        given_certificate,
+        agent_url: format!("https://{}", host_and_port(&names[0], address.port())),
+        names,
+    })
+    .await
+    .context("failed to read the fleet")?;
     let (token, operator) = sessions::create_start_token(&app).await?;
-    let url = format!("http://{}", listener.local_addr().context("failed to read the server's own address")?);
-    folder.publish(&Endpoint { url: url.clone(), token })?;
+    // Programs on this machine come over loopback, where TLS would add nothing.
+    let local = if address.ip().is_unspecified() { SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())) } else { address };
+    let (url, api_url) = if local.ip().is_loopback() { (format!("http://{local}"), format!("http://{local}")) } else { (app.agent_url().to_owned(), app.agent_url().to_owned()) };
+    folder.publish(&Endpoint { url: api_url, token })?;
 
     let (stop, stopped) = watch::channel(false);
     let mut server = tokio::spawn(serve_http(listener, app.clone(), stopped));
-    let mut node = LocalNode { app: app.clone(), refresh: !arguments.no_refresh && settings::is_root(), id: None };
-    printer.note("scanning this machine");
+    tokio::spawn(save_regularly(app.clone()));
+    let mut node = LocalNode { app: app.clone(), operator: operator.clone(), refresh: !arguments.no_refresh && settings::is_root(), id: None };
     let ended_early = tokio::select! {
         () = async {
-            node.introduce(printer).await;
+            if !arguments.no_local_node {
+                printer.note("scanning this machine");
+                node.introduce(printer).await;
+            }
             match sessions::create_link(&app, &operator).await {
                 Ok((secret, _)) => announce(&url, &secret, folder, printer),
                 Err(error) => printer.error(&anyhow::Error::new(error)),
             }
-            node.work().await;
+            if arguments.no_local_node { std::future::pending().await } else { node.work().await }
         } => None,
         ended = &mut server => Some(ended),
         _ = interrupt.recv() => None,
@@ -110,8 +162,35 @@ async fn serve(arguments: &Arguments, folder: &DataFolder, printer: &Printer) ->
         },
     };
     folder.unpublish();
+    if let Err(error) = app.save().await {
+        tracing::warn!(%error, "when nodes were last heard of could not be saved");
+    }
     database.close().await;
     result?
+}
+
+/// Saves what only memory knows, from time to time. What nodes were told is stored is stored at once.
+async fn save_regularly(app: App) {
+    let mut period = tokio::time::interval(SAVE_PERIOD);
+    loop {
+        period.tick().await;
+        if let Err(error) = app.save().await {
+            tracing::warn!(%error, "when nodes were last heard of could not be saved");
+        }
+    }
+}
+
+/// Names by which the server is reached: those that were given, else its address or this machine's name.
+fn server_names(arguments: &Arguments, address: SocketAddr) -> Vec<String> {
+    if !arguments.name.is_empty() {
+        return arguments.name.clone();
+    }
+    let own = if address.ip().is_unspecified() { agent::inventory::host_name(&Root::new("/")) } else { address.ip().to_string() };
+    vec![own, "localhost".to_owned()]
+}
+
+fn host_and_port(name: &str, port: u16) -> String {
+    if name.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{name}]:{port}") } else { format!("{name}:{port}") }
 }
 
 fn announce(url: &str, secret: &str, folder: &DataFolder, printer: &Printer) {
@@ -163,6 +242,7 @@ async fn serve_http(listener: TcpListener, app: App, mut stopped: watch::Receive
 /// This machine as a node: it scans when asked, and from time to time. It has no way to install.
 struct LocalNode {
     app: App,
+    operator: Caller,
     refresh: bool,
     id: Option<NodeId>,
 }
@@ -174,12 +254,16 @@ impl LocalNode {
             printer.note("refreshing package lists (apt-get update)");
         }
         match self.scan().await {
-            Ok(recorded) => {
-                scan::print(&recorded.report, printer);
-                if let Err(error) = operations::release(&self.app, &recorded.node_id).await {
+            Ok(id) => {
+                match nodes::find(&self.app, &self.operator, id.as_str()).await {
+                    Ok((_, Some(report))) => scan::print(&report, printer),
+                    Ok((_, None)) => {}
+                    Err(error) => printer.error(&anyhow::Error::new(error)),
+                }
+                if let Err(error) = operations::release(&self.app, &id).await {
                     tracing::warn!(%error, "work that was taken before the last stop could not be given back");
                 }
-                self.id = Some(recorded.node_id);
+                self.id = Some(id);
             }
             Err(error) => printer.error(&error.context("this machine could not be scanned; the server works without it")),
         }
@@ -193,7 +277,7 @@ impl LocalNode {
                 tracing::warn!(%error, "requested work could not be done");
             }
             tokio::select! {
-                () = self.app.work_requested() => {}
+                () = work_requested(&self.app, self.id.as_ref()) => {}
                 _ = period.tick() => {
                     if let Err(error) = self.scan().await {
                         tracing::warn!(error = format!("{error:#}"), "the regular scan of this machine failed");
@@ -205,14 +289,14 @@ impl LocalNode {
 
     async fn do_requested_work(&mut self) -> anyhow::Result<()> {
         let Some(id) = self.id.clone() else { return Ok(()) };
-        while let Some(operation_id) = operations::claim(&self.app, &id).await? {
+        while let Some((operation_id, _)) = operations::claim(&self.app, &id, 0).await? {
             let outcome = self.scan().await.map(|_| ()).map_err(|error| format!("{error:#}"));
             operations::finish(&self.app, &operation_id, &id, outcome).await?;
         }
         Ok(())
     }
 
-    async fn scan(&self) -> anyhow::Result<Recorded> {
+    async fn scan(&self) -> anyhow::Result<NodeId> {
         let root = Root::new("/");
         let refresh = self.refresh;
         let collected = tokio::task::spawn_blocking(move || {
@@ -221,6 +305,13 @@ impl LocalNode {
             inventory.problems.extend(problem);
             anyhow::Ok(inventory)
         });
-        Ok(reports::record(&self.app, collected.await.context("the scan was ended")??).await?)
+        Ok(reports::record_own(&self.app, &collected.await.context("the scan was ended")??).await?)
+    }
+}
+
+async fn work_requested(app: &App, id: Option<&NodeId>) {
+    match id {
+        Some(id) => app.work_requested(id).await,
+        None => std::future::pending().await,
     }
 }

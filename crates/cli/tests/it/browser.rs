@@ -82,12 +82,15 @@ async fn a_person_signs_in_searches_reads_a_node_and_meets_empty_and_wrong_pages
     see(&browser, "p", "No node matches.").await;
     browser.find(Locator::LinkText("Show all nodes")).await.unwrap().click().await.unwrap();
 
-    let link = browser.wait().for_element(Locator::Css("tbody tr td a")).await.unwrap();
+    let link = browser.wait().for_element(Locator::Css("tbody tr td a[href^='/nodes/']")).await.unwrap();
     let name = link.text().await.unwrap();
     link.click().await.unwrap();
-    browser.wait().for_element(Locator::Css("#patches")).await.unwrap();
     see(&browser, "h1", &name).await;
-    see(&browser, "dd", "scan only").await;
+    see(&browser, "h2", "Whose it is").await;
+    for tab in ["Packages", "Repositories", "Changes", "Agent", "Patches"] {
+        browser.find(Locator::XPath(&format!("//nav[@class='tabs']/a[text()='{tab}']"))).await.unwrap().click().await.unwrap();
+        see(&browser, "nav[@aria-label='Parts of the node']/a[@aria-current='page']", tab).await;
+    }
 
     // A filter applies when it is chosen, by the script; the address says what is shown.
     let select = browser.find(Locator::Css("select[name=state]")).await.unwrap();
@@ -103,7 +106,7 @@ async fn a_person_signs_in_searches_reads_a_node_and_meets_empty_and_wrong_pages
 
     // No page is wider than a small phone.
     browser.set_window_size(500, 900).await.unwrap();
-    for page in ["/", "/nodes", "/patches", "/baselines"] {
+    for page in ["/", "/nodes", "/patches", "/baselines", "/activations", "/organization"] {
         browser.goto(&format!("{}{page}", up.url)).await.unwrap();
         browser.execute("document.documentElement.style.width = '360px'", vec![]).await.unwrap();
         let wide = browser.execute("return document.documentElement.scrollWidth - window.innerWidth", vec![]).await.unwrap();

@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 pub struct Ended {
     pub code: i32,
@@ -68,16 +70,13 @@ impl Up {
 
     /// The same with more arguments.
     pub fn start_with(data: &Path, cache: &Path, more: &[&str]) -> Self {
-        let mut child = fettle(cache)
-            .args(["up", "--no-refresh", "--listen"])
-            .arg(free_address())
-            .arg("--data")
-            .arg(data)
-            .args(more)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        Self::start_at(data, cache, &free_address(), more)
+    }
+
+    /// The same at an address of the caller's choice.
+    pub fn start_at(data: &Path, cache: &Path, listen: &str, more: &[&str]) -> Self {
+        let mut child =
+            fettle(cache).args(["up", "--no-refresh", "--listen", listen]).arg("--data").arg(data).args(more).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let mut up = Self { child, stdout, printed: String::new(), url: String::new(), link: String::new() };
         while up.link.is_empty() {
@@ -98,6 +97,12 @@ impl Up {
         line
     }
 
+    /// Kills it as a power cut would.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Presses Ctrl-C and waits; the exit code.
     pub fn interrupt(mut self) -> i32 {
         assert!(Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap().success());
@@ -115,4 +120,17 @@ impl Drop for Up {
 /// An address that nothing listens on at this moment.
 pub fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// Asks again and again until the answer is there; for what another process does in its own time.
+#[track_caller]
+pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let (_keep_open, never) = mpsc::channel::<()>();
+    for _ in 0..600 {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        let _ = never.recv_timeout(Duration::from_millis(50));
+    }
+    panic!("{what} did not come");
 }

@@ -1,6 +1,7 @@
 //! The program as people run it.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod agent;
 mod browser;
 mod harness;
 mod refresh;

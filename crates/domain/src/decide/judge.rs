@@ -219,9 +219,7 @@ pub fn next_change(baseline: &Baseline, product: &str, newer: &[Newer], now: Tim
 fn explain(standing: &Standing, newer: &[Newer], answer: &Answer) -> Reason {
     match (answer.state, answer.about) {
         (PatchState::Failed, _) => Reason::new(ReasonCode::Broken, format!("dpkg says it is {}; `dpkg --configure -a` continues", standing.state.word())),
-        (PatchState::Missing, _) if standing.held => {
-            Reason::new(ReasonCode::Held, format!("{}, and a hold on the package keeps apt from installing it", answer.approval.reason()))
-        }
+        (PatchState::Missing, _) if standing.held => Reason::new(ReasonCode::Held, format!("{}, and a hold on the package keeps apt from installing it", answer.approval.reason())),
         (PatchState::InstalledPendingReboot, _) => Reason::new(ReasonCode::RebootPending, "it asked for a reboot, and the node has not rebooted since"),
         (PatchState::Missing, _) | (_, None) => answer.approval.reason(),
         (_, Some(at)) => why_not(newer[at].offer, &answer.approval),

@@ -1,4 +1,5 @@
 //! Decisions: pure functions from facts, intent and `now` to answers with reasons.
 
+pub mod enroll;
 pub mod judge;
 pub mod select;

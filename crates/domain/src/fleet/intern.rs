@@ -25,26 +25,24 @@ impl<T: Hash + Eq> Interner<T> {
         if let Some(&number) = self.numbers.find(hash, |&number| equals(&self.values[number as usize])) {
             return (number, false);
         }
+        (self.insert(hash, make()), true)
+    }
+
+    fn insert(&mut self, hash: u64, value: T) -> u32 {
         let number = u32::try_from(self.values.len()).expect("there are fewer than four billion distinct values");
-        self.values.push(make());
+        self.values.push(value);
         let Self { values, numbers, hasher } = self;
         numbers.insert_unique(hash, number, |&number| hasher.hash_one(&values[number as usize]));
-        (number, true)
+        number
     }
 
     /// The number of a value that is at hand.
     pub fn number_of(&mut self, value: T) -> u32 {
         let hash = self.hasher.hash_one(&value);
-        match self.numbers.find(hash, |&number| self.values[number as usize] == value) {
-            Some(&number) => number,
-            None => {
-                let number = u32::try_from(self.values.len()).expect("there are fewer than four billion distinct values");
-                self.values.push(value);
-                let Self { values, numbers, hasher } = self;
-                numbers.insert_unique(hash, number, |&number| hasher.hash_one(&values[number as usize]));
-                number
-            }
+        if let Some(&number) = self.numbers.find(hash, |&number| self.values[number as usize] == value) {
+            return number;
         }
+        self.insert(hash, value)
     }
 
     /// The number of a value that was seen before.

@@ -72,6 +72,11 @@ impl Lists {
         self.n_entries
     }
 
+    /// The whole list that a list is an edit of, or itself.
+    pub fn whole(&self, list: ListId) -> ListId {
+        ListId(self.whole_of(list.0))
+    }
+
     /// The context of a list.
     pub fn context(&self, list: ListId) -> ContextId {
         self.lists[list.0 as usize].context
@@ -80,7 +85,8 @@ impl Lists {
     /// Adds a list of standings in the order of their packages.
     pub fn insert(&mut self, context: ContextId, numbers: &[u32], like: Option<ListId>, order: impl Fn(u32, u32) -> Ordering, tally: impl Fn(u32) -> Tally) -> ListId {
         let samples = sample(numbers);
-        let similar = like.map(|like| self.whole_of(like.0)).into_iter().chain(samples.iter().enumerate().filter_map(|(at, number)| self.samples.get(&(context, at, *number)).copied()));
+        let similar =
+            like.map(|like| self.whole_of(like.0)).into_iter().chain(samples.iter().enumerate().filter_map(|(at, number)| self.samples.get(&(context, at, *number)).copied()));
         let mut similar: Vec<_> = similar.filter(|list| self.lists[*list as usize].context == context).collect();
         similar.dedup();
         let best = similar.into_iter().map(|of| (of, difference(self.whole_numbers(of), numbers, &order))).min_by_key(|(_, changes)| changes.len());

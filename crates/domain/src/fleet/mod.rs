@@ -88,6 +88,12 @@ impl Fleet {
         ContextId(u16::try_from(at).expect("there are fewer than 65,536 products"))
     }
 
+    /// The context of nodes with this platform, when there are any.
+    pub fn find_context(&self, platform: &Platform) -> Option<ContextId> {
+        let found = self.contexts.iter().position(|context| context.product == platform.product && context.ecosystem == platform.id)?;
+        u16::try_from(found).ok().map(ContextId)
+    }
+
     /// The name under which versions of this context are kept apart from those of other systems.
     pub fn ecosystem(&self, context: ContextId) -> &str {
         &self.contexts[usize::from(context.0)].ecosystem
@@ -174,6 +180,16 @@ impl Fleet {
         }
     }
 
+    /// When a delay passes next.
+    pub fn next_change_at(&self) -> Option<Timestamp> {
+        self.contexts.iter().filter_map(|context| context.next_change_at).min()
+    }
+
+    /// The list that a list is an edit of, itself when it is whole.
+    pub fn whole_of(&self, list: ListId) -> ListId {
+        self.lists.whole(list)
+    }
+
     /// Judges again where a delay has passed; whether anything was looked at.
     pub fn advance(&mut self, now: Timestamp) -> bool {
         let due: Vec<_> = (0..self.contexts.len()).filter(|&at| self.contexts[at].next_change_at.is_some_and(|next| next <= now)).collect();
@@ -244,16 +260,11 @@ impl Fleet {
         let context = &mut contexts[at];
         let id = ContextId(u16::try_from(at).unwrap_or_default());
         let baseline = context.operating_system.and_then(|system| baselines.get(&system));
-        let members;
-        let looked_at: &[u32] = match only {
-            Some(only) => only,
-            None => {
-                context.next_change_at = None;
-                members = std::mem::take(&mut context.members);
-                context.members.clone_from(&members);
-                &members
-            }
-        };
+        let members = context.members.clone();
+        if only.is_none() {
+            context.next_change_at = None;
+        }
+        let looked_at = only.unwrap_or(&members);
         let mut changes = Vec::new();
         for &number in looked_at {
             let old = context.bytes.get(number as usize).copied().unwrap_or(Byte::ABSENT);

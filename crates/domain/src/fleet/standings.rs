@@ -41,6 +41,14 @@ struct NewerVersion {
 pub struct AvailableRows {
     usual: u32,
     of_package: HashMap<u32, u32>,
+    offered: Vec<VersionNumber>,
+}
+
+impl AvailableRows {
+    /// The newer versions.
+    pub fn versions(&self) -> impl Iterator<Item = VersionNumber> {
+        self.offered.iter().copied()
+    }
 }
 
 /// All standings, by number.
@@ -87,6 +95,7 @@ impl Standings {
         let usual_is_security = is_security(&set.usual_origin);
         let usual = self.offerings.number_of(Offering { installed_is_security: usual_is_security, newer: Box::default() });
         let mut of_package = HashMap::new();
+        let mut offered = Vec::with_capacity(set.versions.len());
         for ((name, architecture), origin) in &set.origins {
             let package = versions.number_package(ecosystem, name, architecture);
             of_package.insert(package, self.offerings.number_of(Offering { installed_is_security: is_security(origin), newer: Box::default() }));
@@ -111,12 +120,13 @@ impl Standings {
                     NewerVersion { version: number, offer: version.offer.clone(), classification }
                 })
                 .collect();
+            offered.extend(newer.iter().map(|newer| newer.version));
             let package = versions.package_of(newer[0].version);
             let origin = set.origins.get(&(group[0].name.clone(), group[0].architecture.clone()));
             let installed_is_security = origin.map_or(usual_is_security, |origin| is_security(origin));
             of_package.insert(package, self.offerings.number_of(Offering { installed_is_security, newer }));
         }
-        AvailableRows { usual, of_package }
+        AvailableRows { usual, of_package, offered }
     }
 
     /// The number of a package's standing.

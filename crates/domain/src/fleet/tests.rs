@@ -21,8 +21,10 @@ const NOW: Timestamp = Timestamp::from_millis(20_000 * DAY_MS);
 #[derive(Debug, Clone)]
 struct Node {
     release: u8,
-    packages: Vec<(u8, u8, u8)>,
+    packages: Vec<Package>,
 }
+
+type Package = (u8, u8, u8);
 
 fn nodes() -> impl Strategy<Value = Vec<Node>> {
     let package = (0..3_u8, 0..3_u8, 0..20_u8);
@@ -31,9 +33,11 @@ fn nodes() -> impl Strategy<Value = Vec<Node>> {
         // Most nodes are an image with a few changes, as in life.
         let drifted = (0..2_usize, proptest::collection::vec((0..40_usize, (0..3_u8, 0..3_u8, 0..20_u8)), 0..4));
         proptest::collection::vec(drifted, 1..12).prop_map(move |drifted| {
-            let drift = |(image, changes): (usize, Vec<(usize, (u8, u8, u8))>)| {
+            let drift = |(image, changes): (usize, Vec<(usize, Package)>)| {
                 let (release, mut packages) = images[image].clone();
-                changes.into_iter().for_each(|(at, package)| packages[at] = package);
+                for (at, package) in changes {
+                    packages[at] = package;
+                }
                 Node { release, packages }
             };
             drifted.into_iter().map(drift).collect()
@@ -164,7 +168,9 @@ proptest! {
         fleet.set_baseline(baselines[0].clone(), NOW);
         let inventories: Vec<_> = nodes.iter().map(Node::inventory).collect();
         let mut lists: Vec<_> = inventories.iter().map(|inventory| take_in(&mut fleet, &section::write(inventory).1)).collect();
-        lists.iter().for_each(|list| fleet.join(*list));
+        for list in &lists {
+            fleet.join(*list);
+        }
         for at in order {
             fleet.set_baseline(baselines[at].clone(), NOW);
             let now = NOW.plus_millis(days * DAY_MS);

@@ -64,6 +64,12 @@ impl Content {
         Ok(Self { text })
     }
 
+    /// A text that is canonical because of how it was made.
+    pub fn of_canonical(text: String) -> Self {
+        debug_assert!(Self::parse(text.clone()).is_ok(), "{text}");
+        Self { text }
+    }
+
     /// The whole text.
     pub fn text(&self) -> &str {
         &self.text

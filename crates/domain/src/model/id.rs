@@ -94,8 +94,16 @@ ids! {
     NodeId = "node", "mi-";
     /// A baseline.
     BaselineId = "baseline", "pb-";
-    /// One judged inventory of a node.
-    ScanId = "scan", "sc-";
+    /// A unit of the organization.
+    UnitId = "unit", "un-";
+    /// An account.
+    AccountId = "account", "ac-";
+    /// A region.
+    RegionId = "region", "rg-";
+    /// A code that lets nodes enroll.
+    ActivationId = "activation", "av-";
+    /// A saved filter of the list of nodes.
+    FilterId = "filter", "fi-";
     /// A request for work on nodes.
     OperationId = "operation", "op-";
     /// A person or program that signed in.

@@ -1,5 +1,6 @@
 //! Nouns: what a node is and has, what can be installed, what operators want, what is true.
 
+pub mod activation;
 pub mod baseline;
 pub mod compliance;
 pub mod content;
@@ -8,6 +9,9 @@ pub mod glob;
 pub mod host;
 pub mod id;
 pub mod inventory;
+pub mod node;
+pub mod order;
+pub mod organization;
 pub mod package;
 pub mod patch;
 pub mod platform;

@@ -27,6 +27,10 @@ pub enum ProblemCode {
     RuleNeverMatches,
     /// The package manager's own refresh did not succeed.
     RefreshFailed,
+    /// A file system has hardly any room.
+    DiskFull,
+    /// The init system could not be asked for its services.
+    ServicesUnknown,
 }
 
 /// One problem: what, where, and what to do.

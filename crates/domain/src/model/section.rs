@@ -13,7 +13,7 @@ use crate::model::host::{Hardware, Host, Interface, Service, StaleProcess};
 use crate::model::inventory::{Inventory, Reboot};
 use crate::model::package::{InstallState, InstalledPackage};
 use crate::model::patch::AvailableVersion;
-use crate::model::platform::Platform;
+use crate::model::platform::{OperatingSystem, Platform};
 use crate::model::problem::{Problem, ProblemCode};
 use crate::model::repository::Repository;
 use crate::model::time::Timestamp;
@@ -51,18 +51,8 @@ impl Section {
     /// How many there are.
     pub const COUNT: usize = 10;
     /// Every section, in the order of their digests in a report.
-    pub const ALL: [Self; Self::COUNT] = [
-        Self::System,
-        Self::Packages,
-        Self::Installed,
-        Self::Available,
-        Self::Repositories,
-        Self::Hardware,
-        Self::Network,
-        Self::Services,
-        Self::Condition,
-        Self::Custom,
-    ];
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::System, Self::Packages, Self::Installed, Self::Available, Self::Repositories, Self::Hardware, Self::Network, Self::Services, Self::Condition, Self::Custom];
 
     /// The spelling of the wire.
     pub fn word(self) -> &'static str {
@@ -144,12 +134,8 @@ pub struct Heading {
 
 /// Splits an inventory into its heading and its sections.
 pub fn write(inventory: &Inventory) -> (Heading, PerSection<Content>) {
-    let heading = Heading {
-        name: inventory.name.clone(),
-        collected_at: inventory.collected_at,
-        lists_refreshed_at: inventory.lists_refreshed_at,
-        booted_at: inventory.host.booted_at,
-    };
+    let heading =
+        Heading { name: inventory.name.clone(), collected_at: inventory.collected_at, lists_refreshed_at: inventory.lists_refreshed_at, booted_at: inventory.host.booted_at };
     let mut sections = PerSection::<Content>::default();
     let host = &inventory.host;
     let (packages, problems) = write_packages(inventory);
@@ -248,6 +234,46 @@ pub fn read(heading: &Heading, sections: &PerSection<Content>, machine: Option<S
         }
     }
     Ok(inventory)
+}
+
+/// Checks that a section reads, as it must before it is stored.
+pub fn check(section: Section, content: &Content) -> Result<(), SectionError> {
+    match section {
+        Section::System => read_system(content).map(drop),
+        Section::Packages => read_packages(content).map(drop),
+        Section::Installed => read_installed(content, &mut []),
+        Section::Available => read_available(content).map(drop),
+        Section::Repositories => read_lines::<(usize, Option<Timestamp>, Option<Timestamp>)>(section, content).map(drop),
+        Section::Hardware => read_lines::<Hardware>(section, content).map(drop),
+        Section::Network => read_lines::<Interface>(section, content).map(drop),
+        Section::Services => read_lines::<Service>(section, content).map(drop),
+        Section::Condition => read_lines::<ConditionLine>(section, content).map(drop),
+        Section::Custom => read_lines::<CustomLine>(section, content).map(drop),
+    }
+}
+
+/// Whether a reboot is pending, as the section `condition` says.
+pub fn read_reboot(content: &Content) -> Result<Reboot, SectionError> {
+    let lines = read_lines(Section::Condition, content)?;
+    Ok(lines.into_iter().find_map(|line| if let ConditionLine::Reboot(reboot) = line { Some(reboot) } else { None }).unwrap_or(Reboot::Unknown))
+}
+
+/// The tags that follow from facts, as the section `custom` says.
+pub fn read_tags(content: &Content) -> Result<BTreeMap<String, String>, SectionError> {
+    let lines = read_lines(Section::Custom, content)?;
+    Ok(lines.into_iter().filter_map(|line| if let CustomLine::Tag(key, value) = line { Some((key, value)) } else { None }).collect())
+}
+
+/// Until when the vendor's repositories vouch for their lists: the start of time when there are
+/// none, the end of it when they do not say.
+pub fn vouched_until(repositories: &[Repository], dates: &Content, system: Option<OperatingSystem>) -> Result<Timestamp, SectionError> {
+    let is_vendor = |repository: &Repository| system.is_some_and(|system| system.is_vendor_origin(repository.origin.as_deref().unwrap_or_default()));
+    if !repositories.iter().any(is_vendor) {
+        return Ok(Timestamp::from_millis(i64::MIN));
+    }
+    let dates: Vec<(usize, Option<Timestamp>, Option<Timestamp>)> = read_lines(Section::Repositories, dates)?;
+    let of_vendor = dates.into_iter().filter(|(number, _, _)| repositories.get(*number).is_some_and(is_vendor));
+    Ok(of_vendor.filter_map(|(_, _, until)| until).min().unwrap_or(Timestamp::from_millis(i64::MAX)))
 }
 
 /// What the section `system` holds.
@@ -372,9 +398,22 @@ impl<'a> PackageLine<'a> {
 
     /// The line.
     pub fn write(&self) -> String {
-        let Self { name, architecture, version, flags } = self;
-        let letters = flags.letters();
-        if letters.is_empty() { format!("{name}\t{architecture}\t{version}") } else { format!("{name}\t{architecture}\t{version}\t{letters}") }
+        let mut line = String::with_capacity(self.name.len() + self.architecture.len() + self.version.len() + 6);
+        self.write_to(&mut line);
+        line
+    }
+
+    /// Adds the line to a text, without its end.
+    pub fn write_to(&self, text: &mut String) {
+        text.push_str(self.name);
+        text.push('\t');
+        text.push_str(self.architecture);
+        text.push('\t');
+        text.push_str(self.version);
+        if self.flags != PackageFlags::default() {
+            text.push('\t');
+            text.push_str(&self.flags.letters());
+        }
     }
 
     fn package(&self, facts: PackageFacts) -> InstalledPackage {

@@ -1,8 +1,14 @@
 //! What can be done, one file per resource: authorise, load, decide, save, record in audit.
 
+pub mod activations;
+pub mod agents;
 pub mod baselines;
+pub mod filters;
+pub mod inventories;
+pub mod keys;
 pub mod nodes;
 pub mod operations;
+pub mod organization;
 pub mod overview;
 pub mod patches;
 pub mod reports;
@@ -10,6 +16,9 @@ pub mod sessions;
 
 use domain::model::id::SessionId;
 use store::StoreError;
+
+use crate::fleet::ReportError;
+use crate::keys::KeyError;
 
 /// Who asks. Every action takes one, so that none can be reached without signing in.
 #[derive(Debug, Clone)]
@@ -50,9 +59,33 @@ pub enum ActionError {
         /// The key.
         key: String,
     },
+    /// The node's certificate was revoked, or the node retired.
+    #[error("the certificate of this node is not good any more")]
+    CertificateRevoked,
+    /// Another machine has the node's identity and had it first.
+    #[error("another machine has this identity and had it first")]
+    IdentityCloned,
+    /// The activation lets nobody in.
+    #[error("{message}")]
+    ActivationRefused {
+        /// Why.
+        message: String,
+    },
+    /// A key cannot be used.
+    #[error("a key of the installation cannot be used")]
+    Key(#[source] KeyError),
+    /// A report cannot be taken.
+    #[error("the report cannot be taken")]
+    Report(#[source] ReportError),
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
+}
+
+impl From<ReportError> for ActionError {
+    fn from(error: ReportError) -> Self {
+        if let ReportError::Store(error) = error { Self::Store(error) } else { Self::Report(error) }
+    }
 }
 
 impl ActionError {
@@ -61,7 +94,7 @@ impl ActionError {
         Self::NotFound { noun, id: id.chars().take(60).collect() }
     }
 
-    fn invalid(field: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
         Self::InvalidValue { field, message: message.into(), hint: None }
     }
 }

@@ -1,6 +1,6 @@
 //! Operations: asking nodes for work, and what became of it.
 
-use api::v1::operation::{CreateOperation, NODES_MAX, OperationKind};
+use api::v1::operation::{CreateOperation, NODES_MAX};
 use domain::model::id::{NodeId, OperationId};
 use store::AuditEntry;
 use store::operations::{InvocationRecord, InvocationState, OperationRecord, request_digest};
@@ -19,9 +19,7 @@ pub async fn request(app: &App, caller: &Caller, body: &CreateOperation, idempot
     if idempotency_key.is_some_and(|key| key.is_empty() || key.len() > KEY_LENGTH_MAX) {
         return Err(ActionError::invalid("Idempotency-Key", format!("the idempotency key must have 1 to {KEY_LENGTH_MAX} characters")));
     }
-    let kind = match body.kind {
-        OperationKind::Scan => "scan",
-    };
+    let kind = body.kind.word();
     if body.nodes.is_empty() || body.nodes.len() > NODES_MAX {
         return Err(ActionError::invalid("nodes", format!("{} nodes are not from 1 to {NODES_MAX}", body.nodes.len())));
     }
@@ -35,28 +33,28 @@ pub async fn request(app: &App, caller: &Caller, body: &CreateOperation, idempot
     if let Some(key) = idempotency_key
         && let Some(known) = tx.find_operation_by_key(key).await?
     {
-        if known.request_digest != digest.as_str() {
+        if known.request_digest != digest.to_string() {
             return Err(ActionError::IdempotencyConflict { key: key.to_owned() });
         }
         let invocations = tx.list_invocations(&known.id).await?;
         return Ok((known, invocations));
     }
-    for id in &nodes {
-        tx.find_node(id).await?.ok_or_else(|| ActionError::not_found("node", id.as_str()))?;
-    }
+    let numbers = find_nodes(app, &nodes)?;
     let operation = OperationRecord {
         id: app.create_id(|ids| OperationId::create(ids, now)),
         kind: kind.to_owned(),
         requested_by: caller.actor.clone(),
         requested_at: now,
-        request_digest: digest.as_str().to_owned(),
+        request_digest: digest.to_string(),
     };
     tx.insert_operation(&operation, idempotency_key, &nodes).await?;
     let detail = format!("{kind} on {} nodes", nodes.len());
     tx.append_audit(&AuditEntry { at: now, actor: caller.actor.clone(), action: "operation.request".to_owned(), subject: operation.id.to_string(), detail }).await?;
     let invocations = tx.list_invocations(&operation.id).await?;
     tx.commit().await?;
-    app.wake_nodes();
+    for number in numbers {
+        app.fleet().wake(number);
+    }
     Ok((operation, invocations))
 }
 
@@ -70,10 +68,24 @@ pub async fn find(app: &App, _caller: &Caller, id: &str) -> Result<Operation, Ac
     Ok((operation, invocations))
 }
 
-/// Takes a node's next piece of work. Called for the node itself.
-pub async fn claim(app: &App, node_id: &NodeId) -> Result<Option<OperationId>, ActionError> {
+/// The numbers of nodes that take orders.
+fn find_nodes(app: &App, nodes: &[NodeId]) -> Result<Vec<u32>, ActionError> {
+    let state = app.fleet().read();
+    let number = |id: &NodeId| {
+        let node = state.find(id).ok_or_else(|| ActionError::not_found("node", id.as_str()))?;
+        if node.record.retired_at.is_some() {
+            return Err(ActionError::invalid("nodes", format!("node {id} is retired")));
+        }
+        Ok(node.record.number)
+    };
+    nodes.iter().map(number).collect()
+}
+
+/// Takes a node's next piece of work: its operation and what is to be done. It goes out in the
+/// order with this generation.
+pub async fn claim(app: &App, node_id: &NodeId, generation: u32) -> Result<Option<(OperationId, String)>, ActionError> {
     let mut tx = app.database().write().await?;
-    let claimed = tx.claim_invocation(node_id, app.now()).await?;
+    let claimed = tx.claim_invocation(node_id, generation, app.now()).await?;
     tx.commit().await?;
     Ok(claimed)
 }

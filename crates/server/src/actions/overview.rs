@@ -1,14 +1,13 @@
 //! The fleet at a glance.
 
-use store::nodes::FleetSummary;
-
 use crate::App;
 use crate::actions::{ActionError, Caller};
+use crate::fleet::FleetSummary;
 
 /// Sums over all nodes, as things stand today.
-pub async fn summarize(app: &App, _caller: &Caller) -> Result<FleetSummary, ActionError> {
-    let stale_before = app.stale_before(app.now());
-    Ok(app.database().read().await?.summarize_fleet(stale_before).await?)
+pub fn summarize(app: &App, _caller: &Caller) -> FleetSummary {
+    let present = app.present();
+    app.current_fleet(present.now).summarize(&present)
 }
 
 /// Whether the database answers.

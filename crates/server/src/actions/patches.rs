@@ -3,41 +3,133 @@
 use api::page::Cursor;
 use api::v1::node::ListPage;
 use api::v1::patch::ListPatches;
+use domain::fleet::{PatchNodes, VersionNumber};
 use domain::model::compliance::PatchState;
-use domain::model::id::PatchId;
-use store::nodes::NodeRecord;
-use store::patches::{PatchQuery, PatchRecord};
+use domain::model::id::{NodeId, PatchId};
+use domain::model::patch::{Classification, Severity};
+use domain::model::time::Timestamp;
 
 use crate::App;
 use crate::actions::nodes::parse_classification;
 use crate::actions::{ActionError, Caller, cut_page, decode_cursor, page_limit, search_text};
+use crate::fleet::State;
+
+/// A patch with the number of nodes that it concerns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patch {
+    /// Its id.
+    pub id: PatchId,
+    /// Package name.
+    pub name: String,
+    /// Package architecture.
+    pub architecture: String,
+    /// The newer version.
+    pub version: String,
+    /// Source package.
+    pub source: String,
+    /// Vendor's classification.
+    pub classification: Classification,
+    /// Vendor's severity.
+    pub severity: Severity,
+    /// Archive section.
+    pub section: Option<String>,
+    /// Archive priority.
+    pub priority: Option<String>,
+    /// Short name of its repository.
+    pub repository: Option<String>,
+    /// When a node was first offered it.
+    pub first_seen_at: Timestamp,
+    /// Nodes on which it is missing.
+    pub n_missing: u32,
+    /// Nodes on which it is known and not counted as missing.
+    pub n_other: u32,
+}
 
 /// Lists patches that nodes need or are offered, those missing on most nodes first.
-pub async fn list(app: &App, _caller: &Caller, query: &ListPatches) -> Result<(Vec<PatchRecord>, Option<String>), ActionError> {
+pub fn list(app: &App, _caller: &Caller, query: &ListPatches) -> Result<(Vec<Patch>, Option<String>), ActionError> {
     let limit = page_limit(query.limit)?;
     let list = format!("patches?{:?}&{:?}", query.q, query.classification);
-    let cursor = decode_cursor(query.cursor.as_deref(), &list)?;
-    let after = cursor.map(|cursor| Ok::<_, ActionError>((cursor.value.parse().map_err(|_| ActionError::InvalidCursor)?, cursor.id))).transpose()?;
+    let after = decode_cursor(query.cursor.as_deref(), &list)?;
+    let after = after.map(|cursor| Ok::<_, ActionError>((cursor.value.parse::<u32>().map_err(|_| ActionError::InvalidCursor)?, cursor.id))).transpose()?;
+    let text = search_text(query.q.as_deref())?.map(|text| text.to_lowercase());
     let classification = query.classification.as_deref().filter(|word| !word.is_empty()).map(parse_classification).transpose()?;
-    let store_query = PatchQuery { text: search_text(query.q.as_deref())?, classification: classification.map(|known| known.word().to_owned()), after, limit: limit + 1 };
-    let patches = app.database().read().await?.list_patches(&store_query).await?;
-    Ok(cut_page(patches, limit, &list, |patch| Cursor { value: patch.n_missing.to_string(), id: patch.id.clone() }))
+    let state = app.current_fleet(app.now());
+    let matches = |patch: &Patch| {
+        text.as_ref().is_none_or(|text| patch.name.to_lowercase().contains(text) || patch.source.to_lowercase().contains(text))
+            && classification.is_none_or(|classification| patch.classification == classification)
+    };
+    let mut patches: Vec<_> = state.index.count_patches().iter().map(|counted| patch(&state, counted)).filter(matches).collect();
+    patches.sort_by(|a, b| (b.n_missing, &a.id).cmp(&(a.n_missing, &b.id)));
+    if let Some((n_missing, id)) = after {
+        patches.retain(|patch| patch.n_missing < n_missing || (patch.n_missing == n_missing && patch.id.as_str() > id.as_str()));
+    }
+    patches.truncate(limit as usize + 1);
+    Ok(cut_page(patches, limit, &list, |patch| Cursor { value: patch.n_missing.to_string(), id: patch.id.to_string() }))
 }
 
 /// One patch.
-pub async fn find(app: &App, _caller: &Caller, id: &str) -> Result<PatchRecord, ActionError> {
-    let not_found = || ActionError::not_found("patch", id);
-    let patch_id: PatchId = id.parse().map_err(|_| not_found())?;
-    app.database().read().await?.find_patch(&patch_id).await?.ok_or_else(not_found)
+pub fn find(app: &App, _caller: &Caller, id: &str) -> Result<Patch, ActionError> {
+    let state = app.current_fleet(app.now());
+    let version = find_version(&state, id)?;
+    let counted = state.index.count_patches().into_iter().find(|counted| counted.version == version);
+    Ok(patch(&state, &counted.unwrap_or(PatchNodes { version, n_missing: 0, n_other: 0 })))
+}
+
+/// A node that a patch concerns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PatchNode {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Product such as `Debian12`.
+    pub product: String,
+    /// The state of the patch there.
+    pub state: PatchState,
 }
 
 /// A page of the nodes that a patch concerns, each with the patch's state there.
-pub async fn list_nodes(app: &App, caller: &Caller, id: &str, query: &ListPage) -> Result<(Vec<(NodeRecord, PatchState)>, Option<String>), ActionError> {
+pub fn list_nodes(app: &App, _caller: &Caller, id: &str, query: &ListPage) -> Result<(Vec<PatchNode>, Option<String>), ActionError> {
     let limit = page_limit(query.limit)?;
     let list = format!("patch-nodes?{id}");
-    let cursor = decode_cursor(query.cursor.as_deref(), &list)?;
-    let patch = find(app, caller, id).await?;
-    let rows = app.database().read().await?.list_nodes_of_patch(&patch.id, cursor.as_ref().map(|cursor| cursor.id.as_str()), limit + 1).await?;
-    let rows = rows.into_iter().filter_map(|(node, state)| Some((node, PatchState::parse(&state)?))).collect();
-    Ok(cut_page(rows, limit, &list, |(node, _): &(NodeRecord, PatchState)| Cursor { value: String::new(), id: node.id.to_string() }))
+    let after = decode_cursor(query.cursor.as_deref(), &list)?;
+    let state = app.current_fleet(app.now());
+    let lists = state.index.lists_of_patch(find_version(&state, id)?);
+    let of_patch = |node: &crate::fleet::Node| lists.get(&node.report.as_ref()?.list).copied().filter(|_| node.record.retired_at.is_none());
+    let mut found: Vec<_> = state.nodes.iter().filter_map(|node| Some((node, of_patch(node)?))).collect();
+    found.sort_by(|(a, _), (b, _)| a.record.id.cmp(&b.record.id));
+    let rest = found.into_iter().filter(|(node, _)| after.as_ref().is_none_or(|cursor| node.record.id.as_str() > cursor.id.as_str()));
+    let rows = rest.take(limit as usize + 1).map(|(node, patch_state)| PatchNode {
+        id: node.record.id.clone(),
+        name: node.name.clone(),
+        product: state.system(node).map(|system| system.platform.product.clone()).unwrap_or_default(),
+        state: patch_state,
+    });
+    Ok(cut_page(rows.collect(), limit, &list, |node: &PatchNode| Cursor { value: String::new(), id: node.id.to_string() }))
+}
+
+fn find_version(state: &State, id: &str) -> Result<VersionNumber, ActionError> {
+    let not_found = || ActionError::not_found("patch", id);
+    let patch_id: PatchId = id.parse().map_err(|_| not_found())?;
+    state.index.versions.find_patch(&patch_id).ok_or_else(not_found)
+}
+
+fn patch(state: &State, counted: &PatchNodes) -> Patch {
+    let key = state.index.versions.key(counted.version);
+    let known = state.version(counted.version);
+    Patch {
+        id: PatchId::of(key.ecosystem, key.name, key.architecture, key.version),
+        name: key.name.to_owned(),
+        architecture: key.architecture.to_owned(),
+        version: key.version.to_owned(),
+        source: known.facts.source.clone().unwrap_or_else(|| key.name.to_owned()),
+        classification: known.classification,
+        severity: Severity::Unspecified,
+        section: known.facts.section.clone(),
+        priority: known.facts.priority.clone(),
+        repository: known.repository.clone(),
+        first_seen_at: known.first_seen_at,
+        n_missing: counted.n_missing,
+        n_other: counted.n_other,
+    }
 }

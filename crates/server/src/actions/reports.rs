@@ -1,67 +1,73 @@
-//! Taking in what a node reports: judged, stored, and joined with what is known of it.
+//! Taking in what a node reports.
 
-use domain::decide::judge::{self, LIST_AGE_DAYS_MAX};
-use domain::model::baseline;
-use domain::model::id::{NodeId, ScanId};
+use std::collections::HashMap;
+
+use domain::model::id::NodeId;
 use domain::model::inventory::Inventory;
-use domain::model::package::PackageSet;
-use domain::model::scan_report::{BaselineSource, ScanReport};
+use domain::model::node::Allows;
+use domain::model::organization;
+use domain::model::section::{self, PackageFacts, Section};
 use store::AuditEntry;
-use store::nodes::{LastScan, NodeRecord};
+use store::nodes::NodeRecord;
 
 use crate::App;
 use crate::actions::ActionError;
+use crate::fleet::{IncomingContent, IncomingReport, Node, Outcome, PackageFactsRow};
 
-/// What became of a report.
-pub struct Recorded {
-    /// The node that reported.
-    pub node_id: NodeId,
-    /// The judged report.
-    pub report: ScanReport,
+/// Records the inventory of the machine that runs the server: it needs no activation, because
+/// whoever runs the server owns it. It can only be scanned.
+pub async fn record_own(app: &App, inventory: &Inventory) -> Result<NodeId, ActionError> {
+    let (number, id) = find_or_enroll(app, inventory).await?;
+    let (heading, sections) = section::write(inventory);
+    let contents = Section::ALL.into_iter().map(|section| (sections[section].digest(), IncomingContent::Whole(sections[section].text().to_owned())));
+    let facts = inventory
+        .packages
+        .iter()
+        .map(|package| PackageFactsRow { package: format!("{}\t{}\t{}", package.name, package.architecture, package.version), facts: PackageFacts::of(package) });
+    let report = IncomingReport { node_number: number, heading, boot: None, digests: sections.digests(), contents: contents.collect::<HashMap<_, _>>(), facts: facts.collect() };
+    match app.fleet().record(app.database(), report).await? {
+        Outcome::Recorded => Ok(id),
+        Outcome::Lacking(lacking) => Err(ActionError::invalid("report", format!("the report lacks {} contents", lacking.contents.len()))),
+    }
 }
 
-/// Records an inventory. A machine that was never seen becomes a node that can only be scanned.
-pub async fn record(app: &App, mut inventory: Inventory) -> Result<Recorded, ActionError> {
+async fn find_or_enroll(app: &App, inventory: &Inventory) -> Result<(u32, NodeId), ActionError> {
     let now = app.now();
-    let mut tx = app.database().write().await?;
-    let known = match &inventory.machine {
-        Some(machine) => tx.find_node_by_machine(machine).await?,
-        None => None,
+    let _change = app.fleet().begin_change().await;
+    let (known, number) = {
+        let state = app.fleet().read();
+        let same = |node: &&Node| node.record.machine == inventory.machine && node.record.identity.is_none() && node.record.retired_at.is_none();
+        let known = state.nodes.iter().find(same).map(|node| (node.record.number, node.record.id.clone()));
+        (known, state.next_number())
     };
-    let node_id = known.as_ref().map_or_else(|| app.create_id(|ids| NodeId::create(ids, now)), |node| node.id.clone());
-    if known.is_none() {
-        let entry = AuditEntry { at: now, actor: "system".to_owned(), action: "node.enroll".to_owned(), subject: node_id.to_string(), detail: inventory.name.clone() };
-        tx.append_audit(&entry).await?;
+    if let Some(known) = known {
+        return Ok(known);
     }
-
-    tx.fill_first_seen(&mut inventory.available, now).await?;
-    let named = baseline::predefined().into_iter().find(|named| Some(named.baseline.operating_system) == inventory.platform.operating_system);
-    let judgement = judge::judge(&inventory, named.as_ref().map(|named| &named.baseline), LIST_AGE_DAYS_MAX, now);
-    let reference = named.as_ref().map(|named| (&named.baseline, Some(named.id.to_string()), BaselineSource::Predefined));
-    let report = ScanReport::new(&inventory, reference, judgement);
-
-    let scan_id = app.create_id(|ids| ScanId::create(ids, now));
-    let judged = tx.insert_scan(&scan_id, &node_id, &report, &PackageSet::of(&inventory.packages), now).await?;
-    let node = NodeRecord {
-        id: node_id.clone(),
-        name: inventory.name,
-        machine: inventory.machine,
-        allows: known.as_ref().map_or_else(|| "scan".to_owned(), |node| node.allows.clone()),
-        platform: inventory.platform.name,
-        product: inventory.platform.product,
-        architecture: inventory.platform.architecture,
-        kernel: inventory.kernel,
-        enrolled_at: known.map_or(now, |node| node.enrolled_at),
-        last_scan: Some(LastScan {
-            id: scan_id.to_string(),
-            at: report.scanned_at,
-            judgement: judged.as_str().to_owned(),
-            verdict: report.verdict,
-            n_packages: report.node.n_packages,
-            counts: report.counts,
-        }),
+    let record = NodeRecord {
+        number,
+        id: app.create_id(|ids| NodeId::create(ids, now)),
+        machine: inventory.machine.clone(),
+        account_id: organization::default_account(),
+        region_id: organization::default_region(),
+        allows: Allows::SCAN,
+        agent_version: None,
+        certificate: None,
+        certificate_expires_at: None,
+        identity: None,
+        activation_id: None,
+        clone_of: None,
+        generation: 0,
+        enrolled_at: now,
+        retired_at: None,
     };
-    tx.upsert_node(&node).await?;
+    let node = Node::new(record, inventory.name.clone());
+    let mut tx = app.database().write().await?;
+    tx.upsert_node(&node.record).await?;
+    tx.upsert_node_states(&[node.state()]).await?;
+    let entry = AuditEntry { at: now, actor: "system".to_owned(), action: "node.enroll".to_owned(), subject: node.record.id.to_string(), detail: node.name.clone() };
+    tx.append_audit(&entry).await?;
     tx.commit().await?;
-    Ok(Recorded { node_id, report })
+    let id = node.record.id.clone();
+    app.fleet().write().insert(node);
+    Ok((number, id))
 }

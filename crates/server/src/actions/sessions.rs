@@ -1,7 +1,7 @@
 //! Signing in: one-time links, browser sessions, tokens for programs.
 
+use domain::model::digest::Digest;
 use domain::model::id::SessionId;
-use domain::model::package::Digest;
 use domain::model::time::{DAY_MS, HOUR_MS, Timestamp};
 use store::sessions::{Session, SessionKind};
 use store::{AuditEntry, WriteTx};
@@ -73,7 +73,7 @@ pub async fn find_token(app: &App, secret: &str) -> Result<Option<Caller>, Actio
 
 /// The token that a browser's forms carry; follows from the session, so that nothing is stored.
 pub fn form_token(session_secret: &str) -> String {
-    Digest::of(format!("form {session_secret}").as_bytes()).as_str()[..32].to_owned()
+    Digest::of(format!("form {session_secret}").as_bytes()).short(32)
 }
 
 async fn find(app: &App, kind: SessionKind, secret: &str) -> Result<Option<Caller>, ActionError> {

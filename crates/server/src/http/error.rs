@@ -5,6 +5,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::actions::ActionError;
+use crate::fleet::ReportError;
 
 /// An error on its way to a client.
 #[derive(Debug)]
@@ -48,19 +49,34 @@ impl From<ActionError> for ApiError {
             }
             ActionError::InvalidCursor => Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::InvalidCursor, message).with_hint("begin again without a cursor"),
             ActionError::IdempotencyConflict { .. } => Self::new(StatusCode::CONFLICT, ErrorCode::IdempotencyConflict, message).with_hint("use a new key for a new request"),
+            ActionError::CertificateRevoked => Self::new(StatusCode::UNAUTHORIZED, ErrorCode::CertificateRevoked, message).with_hint("enroll the node again with a new activation"),
+            ActionError::IdentityCloned => Self::new(StatusCode::CONFLICT, ErrorCode::IdentityCloned, message).with_hint("the agent gets an identity of its own"),
+            ActionError::ActivationRefused { .. } => {
+                Self::new(StatusCode::FORBIDDEN, ErrorCode::ActivationRefused, message).with_hint("make another with `fettle activation create` on the server")
+            }
+            ActionError::Key(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, message).with_hint("the server's log says why"),
+            ActionError::Report(ReportError::Busy) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, "too many reports wait to be written").with_hint("come again later")
+            }
+            ActionError::Report(error) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::InvalidBody, chain(&error)),
             ActionError::Store(error) => {
                 // The chain is for the log; the client could do nothing with it.
-                let mut chain = error.to_string();
-                let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
-                while let Some(error) = cause {
-                    chain = format!("{chain}: {error}");
-                    cause = error.source();
-                }
-                tracing::error!(error = %chain, "a request failed in the store");
+                tracing::error!(error = %chain(&error), "a request failed in the store");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, "the server failed to answer").with_hint("its log says why")
             }
         }
     }
+}
+
+/// An error with its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut chain = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        chain = format!("{chain}: {error}");
+        cause = error.source();
+    }
+    chain
 }
 
 impl IntoResponse for ApiError {

@@ -1,12 +1,24 @@
-//! HTTP: routes, extractors, errors; `v1` has the handlers of the API.
+//! HTTP: routes, extractors, errors; `v1` has the handlers of the API, `agent_v1` those of agents.
 
+mod agent_v1;
 mod error;
 mod extract;
 mod guard;
 mod router;
 mod v1;
 
-pub use router::{openapi, router};
+use domain::model::id::NodeId;
 
-pub(crate) use error::ApiError;
+pub(crate) use error::{ApiError, chain};
 pub(crate) use extract::{BrowserSession, SESSION_COOKIE};
+pub use router::{agent_router, openapi, router};
+pub(crate) use v1::activations::enroll_command;
+
+/// What is known of a connection; each of its requests carries it.
+#[derive(Debug, Clone)]
+pub(crate) struct Connection {
+    /// Whether nobody can listen in.
+    pub secure: bool,
+    /// The node and the serial number of the certificate that it showed.
+    pub certificate: Option<(NodeId, String)>,
+}

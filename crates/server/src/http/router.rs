@@ -3,18 +3,20 @@
 use api::error::ErrorCode;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, Uri};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
-use crate::http::{ApiError, guard, v1};
+use crate::http::{ApiError, agent_v1, guard, v1};
 use crate::ui;
 
 /// Largest body that is read.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Largest packed report that is read.
+pub const REPORT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 #[derive(OpenApi)]
 #[openapi(info(title = "Fettle", description = "Patch management for whole fleets: the control plane's API.", license(name = "MIT OR Apache-2.0")))]
@@ -33,6 +35,23 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
+/// What agents reach, over their own protocol of TLS only. The connection's certificate comes as
+/// an extension of each request.
+pub fn agent_router(app: App) -> Router {
+    let report = post(agent_v1::report).layer(DefaultBodyLimit::max(REPORT_BYTES_MAX));
+    Router::new()
+        .route("/agent/v1/enroll", post(agent_v1::enroll))
+        .route("/agent/v1/hello", post(agent_v1::hello))
+        .route("/agent/v1/check-in", post(agent_v1::check_in))
+        .route("/agent/v1/report", report)
+        .route("/agent/v1/orders", get(agent_v1::orders).post(agent_v1::finish_order))
+        .route("/agent/v1/renew", post(agent_v1::renew))
+        .route("/agent/v1/split", post(agent_v1::split))
+        .fallback(no_such_address)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(app)
+}
+
 /// The OpenAPI document of the API.
 pub fn openapi() -> serde_json::Value {
     let mut document = v1_routes().split_for_parts().1;
@@ -46,7 +65,13 @@ fn v1_routes() -> OpenApiRouter<App> {
         .routes(routes!(v1::nodes::list))
         .routes(routes!(v1::nodes::show))
         .routes(routes!(v1::nodes::list_patches))
-        .routes(routes!(v1::nodes::list_scans))
+        .routes(routes!(v1::nodes::edit_tags))
+        .routes(routes!(v1::nodes::retire))
+        .routes(routes!(v1::organization::move_nodes))
+        .routes(routes!(v1::nodes::show_inventory))
+        .routes(routes!(v1::nodes::list_reports))
+        .routes(routes!(v1::nodes::list_changes))
+        .routes(routes!(v1::nodes::list_events))
         .routes(routes!(v1::patches::list))
         .routes(routes!(v1::patches::show))
         .routes(routes!(v1::patches::list_nodes))
@@ -54,11 +79,16 @@ fn v1_routes() -> OpenApiRouter<App> {
         .routes(routes!(v1::baselines::show))
         .routes(routes!(v1::operations::create))
         .routes(routes!(v1::operations::show))
+        .routes(routes!(v1::organization::show, v1::organization::create))
+        .routes(routes!(v1::organization::move_member))
+        .routes(routes!(v1::activations::list, v1::activations::create))
+        .routes(routes!(v1::activations::revoke))
+        .routes(routes!(v1::keys::rotate))
         .routes(routes!(v1::sign_in_links::create))
 }
 
 async fn no_such_address(uri: Uri) -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, format!("there is no address `/api/v1{}`", uri.path())).with_hint("see /api/v1/openapi.json")
+    ApiError::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, format!("there is no address `{}`", uri.path())).with_hint("see /api/v1/openapi.json")
 }
 
 async fn no_such_method(uri: Uri) -> ApiError {

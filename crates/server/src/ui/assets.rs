@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use domain::model::package::Digest;
+use domain::model::digest::Digest;
 
 const STYLE: &str = include_str!("assets/style.css");
 const SCRIPT: &str = include_str!("assets/script.js");
@@ -19,7 +19,7 @@ pub static SCRIPT_PATH: LazyLock<String> = LazyLock::new(|| path("script.js", SC
 pub static MARK_PATH: LazyLock<String> = LazyLock::new(|| path("mark.svg", MARK));
 
 fn path(name: &str, content: &str) -> String {
-    format!("/assets/{name}?v={}", &Digest::of(content.as_bytes()).as_str()[..8])
+    format!("/assets/{name}?v={}", Digest::of(content.as_bytes()).short(8))
 }
 
 /// Serves one of them; browsers may keep it for good.

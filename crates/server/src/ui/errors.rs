@@ -62,6 +62,11 @@ pub fn cross_site() -> Response {
     page(StatusCode::FORBIDDEN, "the form did not come from this console", Some("open the page again and send the form from there"))
 }
 
+/// A form's fields do not read.
+pub fn unreadable_form() -> Response {
+    page(StatusCode::UNPROCESSABLE_ENTITY, "the form does not read", Some("open the page again and send the form from there"))
+}
+
 fn page(status: StatusCode, message: &str, hint: Option<&str>) -> Response {
     let title = status.canonical_reason().unwrap_or("Error");
     let body = html! {

@@ -14,10 +14,11 @@ pub enum Section {
     Nodes,
     Patches,
     Baselines,
+    Organization,
 }
 
 impl Section {
-    const ALL: [Self; 4] = [Self::Overview, Self::Nodes, Self::Patches, Self::Baselines];
+    const ALL: [Self; 5] = [Self::Overview, Self::Nodes, Self::Patches, Self::Baselines, Self::Organization];
 
     fn name(self) -> &'static str {
         match self {
@@ -25,6 +26,7 @@ impl Section {
             Self::Nodes => "Nodes",
             Self::Patches => "Patches",
             Self::Baselines => "Baselines",
+            Self::Organization => "Organization",
         }
     }
 
@@ -34,6 +36,7 @@ impl Section {
             Self::Nodes => "/nodes",
             Self::Patches => "/patches",
             Self::Baselines => "/baselines",
+            Self::Organization => "/organization",
         }
     }
 }

@@ -1,11 +1,14 @@
 //! The console: server-rendered pages over the same actions as the API. Every page has its own
 //! address and reads without scripts.
 
+mod activations;
 mod assets;
 mod baselines;
 mod errors;
 mod layout;
+mod node;
 mod nodes;
+mod organization;
 mod overview;
 mod parts;
 mod patches;
@@ -24,8 +27,21 @@ pub fn routes() -> Router<App> {
     Router::new()
         .route("/", get(overview::show))
         .route("/nodes", get(nodes::list))
-        .route("/nodes/{id}", get(nodes::show))
-        .route("/nodes/{id}/scan", post(nodes::request_scan))
+        .route("/nodes/tags", post(nodes::edit_tags))
+        .route("/nodes/filters", post(nodes::save_filter))
+        .route("/nodes/{id}", get(node::overview))
+        .route("/nodes/{id}/patches", get(node::patches))
+        .route("/nodes/{id}/packages", get(node::packages))
+        .route("/nodes/{id}/repositories", get(node::repositories))
+        .route("/nodes/{id}/changes", get(node::changes))
+        .route("/nodes/{id}/agent", get(node::agent))
+        .route("/nodes/{id}/scan", post(node::request_scan))
+        .route("/nodes/{id}/orders", post(node::request_order))
+        .route("/nodes/{id}/retire", post(node::retire))
+        .route("/activations", get(activations::list).post(activations::create))
+        .route("/activations/{id}/revoke", post(activations::revoke))
+        .route("/organization", get(organization::show).post(organization::create))
+        .route("/organization/move", post(organization::move_member))
         .route("/patches", get(patches::list))
         .route("/patches/{id}", get(patches::show))
         .route("/baselines", get(baselines::list))

@@ -1,67 +1,129 @@
-//! The list of nodes, and one node.
+//! The list of nodes: filters, saved filters, and tags for many at once.
 
-use api::v1::node::{ListNodePatches, ListNodes, ListPage};
-use api::v1::operation::{CreateOperation, OperationKind};
-use axum::Form;
-use axum::extract::{Path, State};
+use std::collections::BTreeMap;
+
+use api::v1::node::{EditTags, ListNodes};
+use axum::extract::State;
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use domain::model::compliance::{PatchState, Verdict};
-use domain::model::id::PatchId;
-use domain::model::inventory::Reboot;
-use domain::model::scan_report::{PatchRow, ScanReport};
+use domain::model::compliance::Verdict;
+use domain::model::node::Presence;
 use domain::model::time::Timestamp;
 use maud::{Markup, html};
-use serde::Deserialize;
-use store::scans::ScanRecord;
 
 use crate::App;
-use crate::actions::nodes::{self, NodePatchPage, NodeToday};
-use crate::actions::operations;
+use crate::actions::nodes::{self, NodeToday};
+use crate::actions::{ActionError, filters, organization};
 use crate::http::BrowserSession;
 use crate::ui::errors::{PageError, PageQuery, cross_site};
 use crate::ui::layout::{self, Section};
-use crate::ui::parts;
-use crate::ui::sign_in::TokenForm;
+use crate::ui::parts::{self, FormPairs, text};
+
+/// Names of the filters, as in the address.
+fn filters_of(query: &ListNodes) -> [(&'static str, &str); 9] {
+    [
+        ("q", text(query.q.as_ref())),
+        ("verdict", text(query.verdict.as_ref())),
+        ("presence", text(query.presence.as_ref())),
+        ("unit", text(query.unit.as_ref())),
+        ("account", text(query.account.as_ref())),
+        ("region", text(query.region.as_ref())),
+        ("tag", text(query.tag.as_ref())),
+        ("product", text(query.product.as_ref())),
+        ("sort", text(query.sort.as_ref())),
+    ]
+}
 
 pub async fn list(State(app): State<App>, session: BrowserSession, PageQuery(query): PageQuery<ListNodes>) -> Result<Html<String>, PageError> {
-    let page = nodes::list(&app, &session.caller, &query).await?;
+    let page = nodes::list(&app, &session.caller, &query)?;
+    let saved = filters::list(&app, &session.caller).await?;
     let now = app.now();
-    let (q, verdict, sort) = (text(query.q.as_ref()), text(query.verdict.as_ref()), text(query.sort.as_ref()));
-    let filters = [("q", q), ("verdict", verdict), ("sort", sort)];
+    let filters = filters_of(&query);
+    let filtered = filters.iter().any(|(name, value)| *name != "sort" && !value.is_empty());
+    let sort = text(query.sort.as_ref());
     let body = html! {
-        div.title { h1 { "Nodes" } }
+        div.title { h1 { "Nodes" } a.button href="/activations" { "Add nodes" } }
+        @if !saved.is_empty() {
+            nav.saved aria-label="Saved filters" {
+                @for filter in &saved { a href={ "/nodes?" (filter.query) } { (filter.name) } }
+            }
+        }
+        (filter_form(&app, &session, &query))
+        section.card.flush {
+            @if page.nodes.is_empty() {
+                (no_nodes(filtered))
+            } @else {
+                form method="post" action="/nodes/tags" {
+                    (layout::form_token(&session))
+                    div.scroll { table.cards {
+                        caption { (parts::number_of(page.n_found, "node", "nodes")) }
+                        thead { tr {
+                            th { span.hidden { "Choose" } }
+                            (sortable("Node", "name", sort, &filters))
+                            th { "Verdict" }
+                            th { "Heard of" }
+                            (sortable("Missing", "missing", sort, &filters))
+                            th.number { "Security" }
+                            th { "Platform" }
+                            th { "Tags" }
+                            (sortable("Last scan", "last_scan", sort, &filters))
+                        } }
+                        tbody { @for today in &page.nodes { (row(today, now)) } }
+                    } }
+                    div.bulk {
+                        label { "Set tag" input name="set" placeholder="key=value"; }
+                        label { "Remove tag" input name="remove" placeholder="key"; }
+                        button { "Change chosen nodes" }
+                    }
+                }
+                (parts::pages("/nodes", &filters, query.cursor.as_deref(), page.next_cursor.as_deref()))
+            }
+        }
+        @if filtered { (save_form(&session, &parts::address("", &filters, None))) }
+    };
+    Ok(layout::page("Nodes", Section::Nodes, &session, &body))
+}
+
+fn filter_form(app: &App, session: &BrowserSession, query: &ListNodes) -> Markup {
+    let organization = organization::read(app, &session.caller);
+    let [(_, q), (_, verdict), (_, presence), (_, unit), (_, account), (_, region), (_, tag), (_, product), (_, sort)] = filters_of(query);
+    let filtered = filters_of(query).iter().any(|(name, value)| *name != "sort" && !value.is_empty());
+    html! {
         form.filters role="search" {
             label { "Search" input type="search" name="q" value=(q) placeholder="name or id"; }
             label { "Verdict" select name="verdict" {
                 (parts::choice("", "any", verdict))
                 @for known in Verdict::ALL { (parts::choice(known.code(), known.words(), verdict)) }
             } }
+            label { "Heard of" select name="presence" {
+                (parts::choice("", "any but retired", presence))
+                @for known in Presence::ALL { (parts::choice(known.word(), known.word(), presence)) }
+            } }
+            // Small fleets live in one account and one region, and never meet the tree.
+            @if organization.units.len() > 1 { (choice_of("Unit", "unit", unit, organization.units.iter().map(|unit| unit.name.as_str()))) }
+            @if organization.accounts.len() > 1 { (choice_of("Account", "account", account, organization.accounts.iter().map(|account| account.name.as_str()))) }
+            @if organization.regions.len() > 1 { (choice_of("Region", "region", region, organization.regions.iter().map(|region| region.name.as_str()))) }
+            label { "Tag" input name="tag" value=(tag) placeholder="key=value"; }
+            @if !product.is_empty() { input type="hidden" name="product" value=(product); }
             @if !sort.is_empty() { input type="hidden" name="sort" value=(sort); }
             button { "Apply" }
-            @if !q.is_empty() || !verdict.is_empty() { a.button href="/nodes" { "Clear" } }
+            @if filtered { a.button href="/nodes" { "Clear" } }
         }
-        section.card.flush {
-            @if page.nodes.is_empty() {
-                (no_nodes(!q.is_empty() || !verdict.is_empty()))
-            } @else {
-                div.scroll { table.cards {
-                    caption { (parts::number_of(page.n_found, "node", "nodes")) }
-                    thead { tr {
-                        (sortable("Node", "name", sort, &filters))
-                        th { "Verdict" }
-                        (sortable("Missing", "missing", sort, &filters))
-                        th.number { "Security" }
-                        th { "Platform" }
-                        th.number { "Packages" }
-                        (sortable("Last scan", "last_scan", sort, &filters))
-                    } }
-                    tbody { @for today in &page.nodes { (row(today, now)) } }
-                } }
-                (parts::pages("/nodes", &filters, query.cursor.as_deref(), page.next_cursor.as_deref()))
-            }
+    }
+}
+
+fn choice_of<'a>(label: &str, name: &str, chosen: &str, names: impl Iterator<Item = &'a str>) -> Markup {
+    html! { label { (label) select name=(name) { (parts::choice("", "any", chosen)) @for known in names { (parts::choice(known, known, chosen)) } } } }
+}
+
+fn save_form(session: &BrowserSession, address: &str) -> Markup {
+    html! {
+        form.filters method="post" action="/nodes/filters" {
+            (layout::form_token(session))
+            input type="hidden" name="query" value=(address.trim_start_matches('?'));
+            label { "Save this filter as" input name="name" required maxlength="64"; }
+            button { "Save" }
         }
-    };
-    Ok(layout::page("Nodes", Section::Nodes, &session, &body))
+    }
 }
 
 fn no_nodes(filtered: bool) -> Markup {
@@ -72,7 +134,7 @@ fn no_nodes(filtered: bool) -> Markup {
                 a href="/nodes" { "Show all nodes" }
             } @else {
                 p { "No node has joined yet." }
-                p { "The machine that runs the server joins by itself after its first scan." }
+                p { "The machine that runs the server joins by itself after its first scan. " a href="/activations" { "Add others" } " with an activation." }
             }
         }
     }
@@ -90,185 +152,42 @@ fn sortable(words: &str, name: &str, chosen: &str, filters: &[(&str, &str)]) -> 
 }
 
 fn row(today: &NodeToday, now: Timestamp) -> Markup {
-    let NodeToday { node, verdict, stale } = today;
-    let counts = node.last_scan.as_ref().map(|scan| scan.counts).unwrap_or_default();
     html! {
         tr {
-            td { a href={ "/nodes/" (node.id) } { (node.name) } }
-            td { (parts::verdict(*verdict)) }
-            td.number data-label="Missing" { (counts.missing) }
-            td.number data-label="Security" { (counts.security_non_compliant) }
-            td data-label="Platform" { (node.product) }
-            td.number data-label="Packages" { (node.last_scan.as_ref().map_or(0, |scan| scan.n_packages)) }
-            td data-label="Last scan" { @if let Some(scan) = &node.last_scan { (parts::ago(scan.at, now)) @if *stale { span.quiet { ", stale" } } } @else { "never" } }
+            td.choose { input type="checkbox" name="node" value=(today.id) aria-label={ "Choose " (today.name) }; }
+            td { a href={ "/nodes/" (today.id) } { (today.name) } @if today.clone_of.is_some() { span.quiet { ", a clone" } } }
+            td { (parts::verdict(today.verdict)) }
+            td data-label="Heard of" { (parts::presence(today.presence)) }
+            td.number data-label="Missing" { (today.counts.missing) }
+            td.number data-label="Security" { (today.counts.security_non_compliant) }
+            td data-label="Platform" { (today.product) }
+            td data-label="Tags" { (parts::tags(&today.tags)) }
+            td data-label="Last scan" { @if let Some(at) = today.last_scan_at { (parts::ago(at, now)) @if today.stale { span.quiet { ", stale" } } } @else { "never" } }
         }
     }
 }
 
-/// Parameters of a node's page: those of its patches, and a note after a request.
-#[derive(Deserialize)]
-pub struct ShowNode {
-    q: Option<String>,
-    state: Option<String>,
-    classification: Option<String>,
-    cursor: Option<String>,
-    requested: Option<String>,
-}
-
-pub async fn show(State(app): State<App>, session: BrowserSession, Path(id): Path<String>, PageQuery(query): PageQuery<ShowNode>) -> Result<Html<String>, PageError> {
-    let caller = &session.caller;
-    let (today, report) = nodes::find(&app, caller, &id).await?;
-    let patch_query = ListNodePatches { q: query.q.clone(), state: query.state.clone(), classification: query.classification.clone(), cursor: query.cursor.clone(), limit: None };
-    let patches = nodes::list_patches(&app, caller, &id, &patch_query).await?;
-    let (scans, _) = nodes::list_scans(&app, caller, &id, &ListPage { limit: Some(10), cursor: None }).await?;
-    let now = app.now();
-    let node = &today.node;
-    let body = html! {
-        div.title {
-            div {
-                div.crumbs { a href="/nodes" { "Nodes" } }
-                h1 { (node.name) }
-            }
-            (parts::verdict(today.verdict))
-            form method="post" action={ "/nodes/" (node.id) "/scan" } {
-                (layout::form_token(&session))
-                button.primary { "Scan again" }
-            }
-        }
-        @if query.requested.is_some() {
-            div.notice.good role="status" { p { "A scan was requested. It changes nothing on the node; its result appears here when it is done." } }
-        }
-        @if let Some(report) = &report {
-            div.columns { (why(report)) (facts(&today, report, now)) (history(&scans, now)) }
-            (warnings(report))
-            (patch_table(&node.id.to_string(), &query, &patches))
-        } @else {
-            section.card { div.empty { p { "This node has not reported yet." } } }
-        }
-    };
-    Ok(layout::page(&node.name, Section::Nodes, &session, &body))
-}
-
-fn why(report: &ScanReport) -> Markup {
-    html! {
-        section.card {
-            h2 { "Why" }
-            ul.plain { @for reason in &report.reasons { li { (reason.text) } } }
-            @if let Some(baseline) = &report.baseline {
-                p.quiet {
-                    "Judged by "
-                    @if let Some(id) = &baseline.id { a href={ "/baselines/" (id) } { (baseline.name) } } @else { (baseline.name) }
-                    "."
-                }
-            }
-        }
-    }
-}
-
-fn facts(today: &NodeToday, report: &ScanReport, now: Timestamp) -> Markup {
-    let node = &today.node;
-    html! {
-        section.card {
-            h2 { "Facts" }
-            dl.facts {
-                dt { "Platform" } dd { (node.platform) ", " (node.architecture) }
-                dt { "Kernel" } dd { (node.kernel.as_deref().unwrap_or("not reported")) }
-                dt { "Packages" } dd { (report.node.n_packages) }
-                dt { "Reboot" } dd {
-                    @match &report.reboot {
-                        Reboot::NotPending => { "not pending" }
-                        Reboot::Pending { causes } => { "pending: " (causes.join("; ")) }
-                        Reboot::Unknown => { "cannot be told" }
-                    }
-                }
-                dt { "Package lists" } dd { @if let Some(at) = report.lists_refreshed_at { "refreshed " (parts::ago(at, now)) } @else { "never refreshed" } }
-                dt { "Last scan" } dd { (parts::ago(report.scanned_at, now)) @if today.stale { ", stale" } }
-                dt { "Allows" } dd { (node.allows) " only" }
-                dt { "Id" } dd { code { (node.id) } }
-            }
-        }
-    }
-}
-
-fn history(scans: &[ScanRecord], now: Timestamp) -> Markup {
-    html! {
-        section.card {
-            h2 { "Scans" }
-            ul.plain {
-                @for scan in scans {
-                    li { (parts::verdict(scan.verdict)) " " (parts::ago(scan.scanned_at, now)) span.quiet { ", " (scan.n_missing) " missing" } }
-                }
-            }
-        }
-    }
-}
-
-fn warnings(report: &ScanReport) -> Markup {
-    html! {
-        @if !report.warnings.is_empty() {
-            section.notice {
-                h2 { (parts::number_of(u32::try_from(report.warnings.len()).unwrap_or(u32::MAX), "warning", "warnings")) }
-                ul.plain { @for warning in &report.warnings { li { (warning.message) @if let Some(hint) = &warning.hint { span.quiet { " — " (hint) } } } } }
-            }
-        }
-    }
-}
-
-fn patch_table(node_id: &str, query: &ShowNode, page: &NodePatchPage) -> Markup {
-    let (q, state, classification) = (text(query.q.as_ref()), text(query.state.as_ref()), text(query.classification.as_ref()));
-    let path = format!("/nodes/{node_id}");
-    html! {
-        h2 #patches { "Patches" }
-        form.filters role="search" action={ (path) "#patches" } {
-            label { "Search" input type="search" name="q" value=(q) placeholder="package"; }
-            label { "State" select name="state" {
-                (parts::choice("", "any", state))
-                @for known in PatchState::ALL { (parts::choice(known.code(), known.words(), state)) }
-            } }
-            label { "Classification" select name="classification" {
-                (parts::choice("", "any", classification)) (parts::choice("Security", "Security", classification)) (parts::choice("Other", "Other", classification))
-            } }
-            button { "Apply" }
-            @if !q.is_empty() || !state.is_empty() || !classification.is_empty() { a.button href={ (path) "#patches" } { "Clear" } }
-        }
-        section.card.flush {
-            @if page.patches.is_empty() {
-                div.empty { p { "No patch matches." } }
-            } @else {
-                div.scroll { table.cards {
-                    caption { (page.n_found) " of the node's packages" }
-                    thead { tr { th { "Package" } th { "State" } th { "Installed" } th { "Available" } th { "Class" } th { "Why" } } }
-                    tbody { @for patch in &page.patches { (patch_row(patch)) } }
-                } }
-                (parts::pages(&path, &[("q", q), ("state", state), ("classification", classification)], query.cursor.as_deref(), page.next_cursor.as_deref()))
-            }
-        }
-    }
-}
-
-fn patch_row(patch: &PatchRow) -> Markup {
-    let id = patch.available_version.as_ref().map(|version| PatchId::of(&patch.name, &patch.architecture, version));
-    html! {
-        tr {
-            td { @if let Some(id) = id { a href={ "/patches/" (id) } { (patch.name) } } @else { (patch.name) } span.quiet { ":" (patch.architecture) } }
-            td { (parts::state(patch.state)) }
-            td.version data-label="Installed" { (patch.installed_version) }
-            td.version data-label="Available" { (patch.available_version.as_deref().unwrap_or("")) }
-            td data-label="Class" { (patch.classification.word()) }
-            td data-label="Why" { (patch.reason.text) }
-        }
-    }
-}
-
-pub async fn request_scan(State(app): State<App>, session: BrowserSession, Path(id): Path<String>, Form(form): Form<TokenForm>) -> Result<Response, PageError> {
+/// Sets and removes tags on the chosen nodes.
+pub async fn edit_tags(State(app): State<App>, session: BrowserSession, form: FormPairs) -> Result<Response, PageError> {
     if !form.belongs_to(&session) {
         return Ok(cross_site());
     }
-    let body = CreateOperation { kind: OperationKind::Scan, nodes: vec![id.clone()] };
-    let (operation, _) = operations::request(&app, &session.caller, &body, None).await?;
-    Ok(Redirect::to(&format!("/nodes/{id}?requested={}", operation.id)).into_response())
+    let set = form.value("set");
+    let set = match set.split_once('=') {
+        _ if set.is_empty() => BTreeMap::default(),
+        Some((key, value)) => [(key.trim().to_owned(), value.trim().to_owned())].into(),
+        None => return Err(PageError::from(ActionError::invalid("set", format!("`{set}` is not a tag such as env=prod")))),
+    };
+    let remove = Some(form.value("remove").to_owned()).filter(|key| !key.is_empty()).into_iter().collect();
+    nodes::edit_tags(&app, &session.caller, &EditTags { nodes: form.values("node"), set, remove }).await?;
+    Ok(Redirect::to("/nodes").into_response())
 }
 
-fn text(value: Option<&String>) -> &str {
-    value.map(String::as_str).unwrap_or_default()
+/// Saves a filter of the list.
+pub async fn save_filter(State(app): State<App>, session: BrowserSession, form: FormPairs) -> Result<Response, PageError> {
+    if !form.belongs_to(&session) {
+        return Ok(cross_site());
+    }
+    filters::create(&app, &session.caller, form.value("name"), form.value("query")).await?;
+    Ok(Redirect::to(&format!("/nodes?{}", form.value("query"))).into_response())
 }

@@ -6,10 +6,10 @@ use axum::extract::State;
 use axum::response::Html;
 use domain::model::compliance::PatchState;
 use maud::{Markup, html};
-use store::nodes::FleetSummary;
 
 use crate::App;
 use crate::actions::{nodes, overview, patches};
+use crate::fleet::FleetSummary;
 use crate::http::BrowserSession;
 use crate::ui::errors::PageError;
 use crate::ui::layout::{self, Section};
@@ -17,9 +17,9 @@ use crate::ui::parts;
 
 pub async fn show(State(app): State<App>, session: BrowserSession) -> Result<Html<String>, PageError> {
     let caller = &session.caller;
-    let summary = overview::summarize(&app, caller).await?;
-    let worst = nodes::list(&app, caller, &ListNodes { limit: Some(5), ..ListNodes::default() }).await?;
-    let (top_patches, _) = patches::list(&app, caller, &ListPatches { limit: Some(5), ..ListPatches::default() }).await?;
+    let summary = overview::summarize(&app, caller);
+    let worst = nodes::list(&app, caller, &ListNodes { limit: Some(5), ..ListNodes::default() })?;
+    let (top_patches, _) = patches::list(&app, caller, &ListPatches { limit: Some(5), ..ListPatches::default() })?;
     let body = html! {
         div.title { h1 { "Overview" } }
         (fleet(&summary))
@@ -41,10 +41,10 @@ pub async fn show(State(app): State<App>, session: BrowserSession) -> Result<Htm
             section.card {
                 h2 { "Most missing patches" }
                 ul.plain {
-                    @for today in worst.nodes.iter().filter(|today| today.node.last_scan.as_ref().is_some_and(|scan| scan.counts.missing > 0)) {
+                    @for today in worst.nodes.iter().filter(|today| today.counts.missing > 0) {
                         li {
-                            a href={ "/nodes/" (today.node.id) } { (today.node.name) } " "
-                            span.quiet { (parts::number_of(today.node.last_scan.as_ref().map_or(0, |scan| scan.counts.missing), "patch", "patches")) }
+                            a href={ "/nodes/" (today.id) } { (today.name) } " "
+                            span.quiet { (parts::number_of(today.counts.missing, "patch", "patches")) }
                         }
                     }
                     @if summary.counts.missing == 0 { li.quiet { "No node misses a patch." } }
@@ -74,6 +74,8 @@ fn fleet(summary: &FleetSummary) -> Markup {
                 a href="/nodes?verdict=COMPLIANT" { "✓ " (summary.n_compliant) " compliant" }
                 a href="/nodes?verdict=NON_COMPLIANT" { "✕ " (summary.n_non_compliant) " not compliant" }
                 a href="/nodes?verdict=UNKNOWN" { "? " (summary.n_unknown) " unknown" }
+                @if summary.n_late > 0 { a href="/nodes?presence=late" { "◐ " (summary.n_late) " late" } }
+                @if summary.n_silent > 0 { a href="/nodes?presence=silent" { "○ " (summary.n_silent) " silent" } }
                 @if summary.n_stale > 0 { span.quiet { (summary.n_stale) " of the unknown were not scanned for " (crate::app::STALE_AFTER_HOURS) " hours" } }
             }
         }
@@ -95,6 +97,7 @@ fn next_steps(summary: &FleetSummary) -> Markup {
     html! {
         ol.steps {
             @if summary.n_nodes == 0 { li { "Wait for the first scan of this machine, or look at the server's log." } }
+            @if summary.n_silent > 0 { li { a href="/nodes?presence=silent" { "Find out why " (parts::number_of(summary.n_silent, "node is", "nodes are")) " silent" } "." } }
             @if summary.n_stale > 0 { li { a href="/nodes?sort=last_scan" { "Find out why " (parts::number_of(summary.n_stale, "node", "nodes")) " stopped reporting" } "." } }
             @if counts.failed > 0 { li { a href="/nodes?verdict=NON_COMPLIANT" { "Repair " (parts::number_of(counts.failed, "package that is", "packages that are")) " only partly installed" } "." } }
             @if counts.security_non_compliant > 0 { li { a href="/patches?classification=Security" { "Plan " (parts::number_of(counts.security_non_compliant, "missing security patch", "missing security patches")) } "." } }

@@ -1,8 +1,76 @@
-//! Pieces that pages share: badges, times, pages of lists, bars.
+//! Pieces that pages share: badges, times, pages of lists, bars, forms.
 
+use std::collections::BTreeMap;
+
+use axum::Form;
+use axum::extract::{FromRequest, Request};
+use axum::response::Response;
 use domain::model::compliance::{PatchState, Verdict};
+use domain::model::node::{Presence, TagSource};
 use domain::model::time::{DAY_MS, HOUR_MS, Timestamp};
 use maud::{Markup, html};
+
+use crate::App;
+use crate::actions::sessions;
+use crate::http::BrowserSession;
+use crate::ui::errors;
+
+/// The fields of a form as they were sent; a name may occur more than once.
+pub struct FormPairs(Vec<(String, String)>);
+
+impl FormPairs {
+    /// The first value of a field, trimmed.
+    pub fn value(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.trim()).unwrap_or_default()
+    }
+
+    /// Every value of a field.
+    pub fn values(&self, name: &str) -> Vec<String> {
+        self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value.clone()).collect()
+    }
+
+    /// Whether the form was made for this session.
+    pub fn belongs_to(&self, session: &BrowserSession) -> bool {
+        self.value("form_token") == sessions::form_token(&session.secret)
+    }
+}
+
+impl FromRequest<App> for FormPairs {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let parsed: Result<Form<Vec<(String, String)>>, _> = Form::from_request(request, app).await;
+        parsed.map(|Form(pairs)| Self(pairs)).map_err(|_| errors::unreadable_form())
+    }
+}
+
+/// The text of a parameter that may be absent.
+pub fn text(value: Option<&String>) -> &str {
+    value.map(String::as_str).unwrap_or_default()
+}
+
+/// Whether a node is heard of, as sign and word.
+pub fn presence(presence: Presence) -> Markup {
+    let (class, sign) = match presence {
+        Presence::Online => ("good", "●"),
+        Presence::Late => ("doubt", "◐"),
+        Presence::Silent => ("bad", "○"),
+        Presence::Awaited => ("note", "…"),
+        Presence::Retired => ("", "–"),
+    };
+    badge(class, sign, presence.word())
+}
+
+/// Tags; those that nobody gave by hand are quiet.
+pub fn tags(tags: &BTreeMap<String, (TagSource, String)>) -> Markup {
+    html! {
+        @if tags.is_empty() { span.quiet { "none" } }
+        @for (key, (source, value)) in tags {
+            a.tag.quiet[*source == TagSource::Fact] href=(address("/nodes", &[("tag", &format!("{key}={value}"))], None)) title={ "from " (source.word()) } { (key) "=" (value) }
+            " "
+        }
+    }
+}
 
 /// A verdict as sign and word.
 pub fn verdict(verdict: Verdict) -> Markup {
@@ -26,7 +94,8 @@ pub fn state(state: PatchState) -> Markup {
     badge(class, sign, state.words())
 }
 
-fn badge(class: &str, sign: &str, words: &str) -> Markup {
+/// A sign and a word in a frame.
+pub fn badge(class: &str, sign: &str, words: &str) -> Markup {
     html! { span.badge.(class) { span aria-hidden="true" { (sign) } (words) } }
 }
 

@@ -4,6 +4,7 @@ use api::v1::node::ListPage;
 use api::v1::patch::ListPatches;
 use axum::extract::{Path, State};
 use axum::response::Html;
+use domain::model::patch::Severity;
 use maud::html;
 
 use crate::App;
@@ -14,7 +15,7 @@ use crate::ui::layout::{self, Section};
 use crate::ui::parts;
 
 pub async fn list(State(app): State<App>, session: BrowserSession, PageQuery(query): PageQuery<ListPatches>) -> Result<Html<String>, PageError> {
-    let (patches, next_cursor) = patches::list(&app, &session.caller, &query).await?;
+    let (patches, next_cursor) = patches::list(&app, &session.caller, &query)?;
     let now = app.now();
     let (q, classification) = (query.q.as_deref().unwrap_or_default(), query.classification.as_deref().unwrap_or_default());
     let filters = [("q", q), ("classification", classification)];
@@ -40,7 +41,7 @@ pub async fn list(State(app): State<App>, session: BrowserSession, PageQuery(que
                             tr {
                                 td { a href={ "/patches/" (patch.id) } { (patch.name) } span.quiet { ":" (patch.architecture) } }
                                 td.version data-label="Version" { (patch.version) }
-                                td data-label="Class" { (patch.classification) }
+                                td data-label="Class" { (patch.classification.word()) }
                                 td data-label="Repository" { (patch.repository.as_deref().unwrap_or("")) }
                                 td.number data-label="Missing on" { (patch.n_missing) }
                                 td.number data-label="Offered, not missing" { (patch.n_other) }
@@ -57,8 +58,8 @@ pub async fn list(State(app): State<App>, session: BrowserSession, PageQuery(que
 }
 
 pub async fn show(State(app): State<App>, session: BrowserSession, Path(id): Path<String>, PageQuery(query): PageQuery<ListPage>) -> Result<Html<String>, PageError> {
-    let patch = patches::find(&app, &session.caller, &id).await?;
-    let (nodes, next_cursor) = patches::list_nodes(&app, &session.caller, &id, &query).await?;
+    let patch = patches::find(&app, &session.caller, &id)?;
+    let (nodes, next_cursor) = patches::list_nodes(&app, &session.caller, &id, &query)?;
     let now = app.now();
     let body = html! {
         div {
@@ -68,8 +69,8 @@ pub async fn show(State(app): State<App>, session: BrowserSession, Path(id): Pat
         section.card {
             dl.facts {
                 dt { "Architecture" } dd { (patch.architecture) }
-                dt { "Classification" } dd { (patch.classification) }
-                dt { "Severity" } dd { @if patch.severity == "Unspecified" { "not stated by the vendor" } @else { (patch.severity) } }
+                dt { "Classification" } dd { (patch.classification.word()) }
+                dt { "Severity" } dd { @if patch.severity == Severity::Unspecified { "not stated by the vendor" } @else { (patch.severity.word()) } }
                 dt { "Source package" } dd { (patch.source) }
                 dt { "Section" } dd { (patch.section.as_deref().unwrap_or("not stated")) }
                 dt { "Priority" } dd { (patch.priority.as_deref().unwrap_or("not stated")) }
@@ -85,10 +86,10 @@ pub async fn show(State(app): State<App>, session: BrowserSession, Path(id): Pat
                     caption { "Missing on " (parts::number_of(patch.n_missing, "node", "nodes")) ", offered on " (patch.n_other) " more" }
                     thead { tr { th { "Node" } th { "State there" } th { "Platform" } } }
                     tbody {
-                        @for (node, state) in &nodes {
+                        @for node in &nodes {
                             tr {
                                 td { a href={ "/nodes/" (node.id) } { (node.name) } }
-                                td { (parts::state(*state)) }
+                                td { (parts::state(node.state)) }
                                 td data-label="Platform" { (node.product) }
                             }
                         }

@@ -1,17 +1,20 @@
 //! Signing in by a one-time link, and out.
 
-use axum::Form;
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Extension, Form};
 use maud::html;
 use serde::Deserialize;
 
 use crate::App;
 use crate::actions::sessions;
-use crate::http::{BrowserSession, SESSION_COOKIE};
+use crate::http::{BrowserSession, Connection, SESSION_COOKIE};
 use crate::ui::errors::{PageError, PageQuery, cross_site};
 use crate::ui::layout;
+use crate::ui::parts::FormPairs;
 
 /// Path and query of a link.
 pub fn sign_in_path(secret: &str) -> String {
@@ -46,7 +49,7 @@ pub async fn show(PageQuery(query): PageQuery<Link>) -> Response {
 }
 
 /// Uses the link up.
-pub async fn submit(State(app): State<App>, Form(form): Form<Link>) -> Result<Response, PageError> {
+pub async fn submit(State(app): State<App>, connection: Option<Extension<Arc<Connection>>>, Form(form): Form<Link>) -> Result<Response, PageError> {
     let Some(secret) = sessions::sign_in(&app, &form.link).await? else {
         let body = html! {
             div.card.narrow {
@@ -57,33 +60,19 @@ pub async fn submit(State(app): State<App>, Form(form): Form<Link>) -> Result<Re
         };
         return Ok((StatusCode::FORBIDDEN, layout::plain_page("Sign in", &body)).into_response());
     };
-    Ok(([(header::SET_COOKIE, session_cookie(&app, &secret, 12 * 60 * 60))], Redirect::to("/")).into_response())
-}
-
-/// Form of pages whose only field is the token.
-#[derive(Deserialize)]
-pub struct TokenForm {
-    #[serde(default)]
-    pub form_token: String,
-}
-
-impl TokenForm {
-    /// Whether the form was made for this session.
-    pub fn belongs_to(&self, session: &BrowserSession) -> bool {
-        self.form_token == sessions::form_token(&session.secret)
-    }
+    Ok(([(header::SET_COOKIE, session_cookie(connection.as_ref(), &secret, 12 * 60 * 60))], Redirect::to("/")).into_response())
 }
 
 /// Ends the session.
-pub async fn sign_out(State(app): State<App>, session: BrowserSession, Form(form): Form<TokenForm>) -> Result<Response, PageError> {
+pub async fn sign_out(State(app): State<App>, connection: Option<Extension<Arc<Connection>>>, session: BrowserSession, form: FormPairs) -> Result<Response, PageError> {
     if !form.belongs_to(&session) {
         return Ok(cross_site());
     }
     sessions::sign_out(&app, &session.caller, &session.secret).await?;
-    Ok(([(header::SET_COOKIE, session_cookie(&app, "", 0))], Redirect::to("/sign-in")).into_response())
+    Ok(([(header::SET_COOKIE, session_cookie(connection.as_ref(), "", 0))], Redirect::to("/sign-in")).into_response())
 }
 
-fn session_cookie(app: &App, secret: &str, max_age_seconds: u32) -> String {
-    let secure = if app.behind_tls() { "; Secure" } else { "" };
+fn session_cookie(connection: Option<&Extension<Arc<Connection>>>, secret: &str, max_age_seconds: u32) -> String {
+    let secure = if connection.is_some_and(|connection| connection.secure) { "; Secure" } else { "" };
     format!("{SESSION_COOKIE}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age_seconds}{secure}")
 }

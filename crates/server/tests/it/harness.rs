@@ -10,9 +10,10 @@ use domain::model::id::{IdSource, NodeId};
 use domain::model::inventory::Inventory;
 use server::App;
 use server::actions::{Caller, reports, sessions};
-use server::app::AppConfig;
+use server::app::{AppConfig, Rhythm};
+use server::keys::Keys;
 use store::Database;
-use testkit::clock::TestClock;
+use testkit::clock::{START, TestClock};
 use tower::ServiceExt;
 
 pub struct Harness {
@@ -36,20 +37,27 @@ impl Harness {
         let database = Database::open_sqlite(&folder.path().join("fettle.db"), 0).await.unwrap();
         let clock = Arc::new(TestClock::default());
         let counter = AtomicU8::new(1);
-        let app = App::new(AppConfig {
+        let app = App::open(AppConfig {
             database,
             clock: clock.clone(),
             ids: IdSource::seeded(1),
             new_secret: Box::new(move || [counter.fetch_add(1, Ordering::SeqCst); 32]),
             behind_tls: false,
-        });
+            rhythm: Rhythm::default(),
+            keys: Keys::open(&folder.path().join("keys"), None, &["localhost".to_owned()], Box::new(|| [7; 32]), START).unwrap(),
+            given_certificate: None,
+            names: vec!["localhost".to_owned()],
+            agent_url: "https://localhost:7300".to_owned(),
+        })
+        .await
+        .unwrap();
         let (token, operator) = sessions::create_start_token(&app).await.unwrap();
         Self { router: server::http::router(app.clone()), app, clock, operator, token, _folder: folder }
     }
 
     /// Lets a node report.
     pub async fn report(&self, inventory: Inventory) -> NodeId {
-        reports::record(&self.app, inventory).await.unwrap().node_id
+        reports::record_own(&self.app, &inventory).await.unwrap()
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {

@@ -1,34 +1,35 @@
 //! What reports change, and what they leave as it was.
 
 use api::v1::node::{ListNodes, ListPage};
+use domain::model::section::Section;
 use domain::model::time::{DAY_MS, HOUR_MS};
-use server::actions::{nodes, operations};
+use server::actions::{inventories, nodes, operations};
 use testkit::clock::START;
-use testkit::inventories;
+use testkit::inventories::debian;
 
 use crate::harness::Harness;
 
 #[tokio::test]
 async fn a_machine_that_reports_again_stays_one_node_with_its_history() {
     let harness = Harness::new().await;
-    let first = harness.report(inventories::debian("web-1", 20, 3, START)).await;
+    let first = harness.report(debian("web-1", 20, 3, START)).await;
     harness.clock.advance_millis(HOUR_MS);
-    let mut patched = inventories::debian("web-1", 20, 0, START.plus_millis(HOUR_MS));
+    let mut patched = debian("web-1", 20, 0, START.plus_millis(HOUR_MS));
     patched.name = "web-1-renamed".to_owned();
     let second = harness.report(patched).await;
     assert_eq!(first, second);
-    let page = nodes::list(&harness.app, &harness.operator, &ListNodes::default()).await.unwrap();
-    assert_eq!((page.n_found, page.nodes[0].node.name.as_str()), (1, "web-1-renamed"));
-    let (scans, _) = nodes::list_scans(&harness.app, &harness.operator, first.as_str(), &ListPage::default()).await.unwrap();
-    assert_eq!(scans.iter().map(|scan| scan.n_missing).collect::<Vec<_>>(), [0, 3]);
+    let page = nodes::list(&harness.app, &harness.operator, &ListNodes::default()).unwrap();
+    assert_eq!((page.n_found, page.nodes[0].name.as_str()), (1, "web-1-renamed"));
+    let (reports, _) = inventories::list_reports(&harness.app, &harness.operator, first.as_str(), &ListPage::default()).await.unwrap();
+    assert_eq!(reports.iter().map(|report| report.changed.as_slice()).collect::<Vec<_>>(), [[Section::Available, Section::Repositories].as_slice(), &[]]);
 }
 
 #[tokio::test]
 async fn a_version_keeps_its_first_sighting_over_nodes_and_days() {
     let harness = Harness::new().await;
-    harness.report(inventories::debian("web-1", 20, 1, START)).await;
+    harness.report(debian("web-1", 20, 1, START)).await;
     harness.clock.advance_millis(5 * DAY_MS);
-    let later = harness.report(inventories::debian("web-2", 20, 1, START.plus_millis(5 * DAY_MS))).await;
+    let later = harness.report(debian("web-2", 20, 1, START.plus_millis(5 * DAY_MS))).await;
     let patches = harness.get(&format!("/api/v1/nodes/{later}/patches?state=MISSING")).await.json();
     assert_eq!(patches["items"][0]["first_seen_at"], START.to_string());
 }
@@ -36,16 +37,17 @@ async fn a_version_keeps_its_first_sighting_over_nodes_and_days() {
 #[tokio::test]
 async fn a_requested_scan_is_claimed_done_and_shown() {
     let harness = Harness::new().await;
-    let id = harness.report(inventories::debian("web-1", 20, 1, START)).await;
+    let id = harness.report(debian("web-1", 20, 1, START)).await;
     let body = format!("{{\"kind\":\"scan\",\"nodes\":[\"{id}\"]}}");
     let requested = harness.post("/api/v1/operations", &body, &[]).await.json();
     // Resolves at once, because the request left its wake-up.
-    harness.app.work_requested().await;
-    let claimed = operations::claim(&harness.app, &id).await.unwrap().unwrap();
+    harness.app.work_requested(&id).await;
+    let (claimed, kind) = operations::claim(&harness.app, &id, 1).await.unwrap().unwrap();
+    assert_eq!(kind, "scan");
     assert_eq!(requested["id"], claimed.as_str());
-    assert_eq!(operations::claim(&harness.app, &id).await.unwrap(), None);
+    assert_eq!(operations::claim(&harness.app, &id, 1).await.unwrap(), None);
     operations::release(&harness.app, &id).await.unwrap();
-    assert_eq!(operations::claim(&harness.app, &id).await.unwrap(), Some(claimed.clone()), "work of a node that died is given again");
+    assert_eq!(operations::claim(&harness.app, &id, 1).await.unwrap(), Some((claimed.clone(), kind)), "work of a node that died is given again");
     operations::finish(&harness.app, &claimed, &id, Err("no disk".to_owned())).await.unwrap();
     let ended = harness.get(&format!("/api/v1/operations/{claimed}")).await.json();
     assert_eq!((&ended["invocations"][0]["state"], &ended["invocations"][0]["message"]), (&"FAILED".into(), &"no disk".into()));

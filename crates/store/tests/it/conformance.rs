@@ -1,43 +1,55 @@
 //! What the store promises, whichever database is below it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use domain::decide::judge::{self, LIST_AGE_DAYS_MAX};
-use domain::model::baseline;
-use domain::model::compliance::{Counts, Verdict};
-use domain::model::id::{IdSource, NodeId, OperationId, PatchId, ScanId, SessionId};
-use domain::model::inventory::Inventory;
-use domain::model::package::{Digest, PackageSet};
-use domain::model::scan_report::{BaselineSource, ScanReport};
-use domain::model::time::Timestamp;
-use store::nodes::{LastScan, NodeQuery, NodeRecord, NodeSort, PagePlace, PageValue};
+use domain::model::activation::Activation;
+use domain::model::digest::Digest;
+use domain::model::id::{ActivationId, FilterId, IdSource, NodeId, OperationId, SessionId};
+use domain::model::node::{Allows, TagSource};
+use domain::model::organization::{self, Organization};
+use domain::model::patch::Classification;
+use domain::model::section::{PackageFacts, PerSection};
+use domain::model::time::DAY_MS;
+use store::contents::{ContentBody, NewContent};
+use store::nodes::{NodeEvent, NodeRecord, NodeState, TagRecord};
 use store::operations::{InvocationState, OperationRecord, request_digest};
-use store::patches::PatchQuery;
+use store::reports::{CheckIn, ReportRecord};
+use store::saved_filters::SavedFilter;
 use store::sessions::{Session, SessionKind};
-use store::{AuditEntry, Database};
+use store::versions::VersionRecord;
+use store::{AuditEntry, Database, StoreError};
 use testkit::clock::START;
-use testkit::inventories;
 
 fn node(number: u32, ids: &mut IdSource) -> NodeRecord {
-    let counts = Counts { missing: number % 7, security_non_compliant: number % 3, installed: 100, ..Counts::default() };
     NodeRecord {
+        number,
         id: NodeId::create(ids, START),
-        name: format!("node-{:03}", (number * 37) % 101),
         machine: Some(format!("machine-{number}")),
-        allows: "scan".into(),
-        platform: "Debian".into(),
-        product: "Debian12".into(),
-        architecture: "amd64".into(),
-        kernel: None,
+        account_id: organization::default_account(),
+        region_id: organization::default_region(),
+        allows: Allows { install: true, ..Allows::SCAN },
+        agent_version: Some("0.1.0".into()),
+        certificate: Some(format!("serial-{number}")),
+        certificate_expires_at: Some(START),
+        identity: Some("identity".into()),
+        activation_id: None,
+        clone_of: None,
+        generation: 7,
         enrolled_at: START,
-        last_scan: Some(LastScan {
-            id: format!("sc-{number}"),
-            at: START.plus_millis(i64::from(number)),
-            judgement: format!("judgement-{}", number % 7),
-            verdict: if number.is_multiple_of(7) { Verdict::Compliant } else { Verdict::NonCompliant },
-            n_packages: 100 + number,
-            counts,
-        }),
+        retired_at: None,
+    }
+}
+
+fn state(number: u32) -> NodeState {
+    NodeState {
+        node_number: number,
+        name: format!("node-{number}"),
+        boot: None,
+        seen_at: Some(START),
+        report_number: Some(number),
+        collected_at: Some(START),
+        lists_refreshed_at: None,
+        booted_at: Some(START),
     }
 }
 
@@ -54,153 +66,203 @@ fn fleet(n: u32) -> Vec<NodeRecord> {
     (0..n).map(|number| node(number, &mut ids)).collect()
 }
 
-fn all(sort: NodeSort) -> NodeQuery {
-    NodeQuery { text: None, verdict: None, sort, after: None, limit: 10, stale_before: Timestamp::from_millis(0) }
-}
-
-fn report(inventory: &Inventory) -> ScanReport {
-    let named = &baseline::predefined()[0];
-    let judgement = judge::judge(inventory, Some(&named.baseline), LIST_AGE_DAYS_MAX, START);
-    ScanReport::new(inventory, Some((&named.baseline, Some(named.id.to_string()), BaselineSource::Predefined)), judgement)
-}
-
-/// Stores a scan of a node as the server does.
-async fn store_scan(database: &Database, mut node: NodeRecord, inventory: &Inventory, ids: &mut IdSource) -> NodeRecord {
-    let report = report(inventory);
-    let mut tx = database.write().await.unwrap();
-    let id = ScanId::create(ids, START);
-    let judgement = tx.insert_scan(&id, &node.id, &report, &PackageSet::of(&inventory.packages), START).await.unwrap();
-    node.last_scan = Some(LastScan {
-        id: id.to_string(),
-        at: report.scanned_at,
-        judgement: judgement.as_str().into(),
-        verdict: report.verdict,
-        n_packages: report.node.n_packages,
-        counts: report.counts,
-    });
-    tx.upsert_node(&node).await.unwrap();
-    tx.commit().await.unwrap();
-    node
-}
-
 pub async fn a_node_reads_back_and_is_replaced(database: Database) {
-    let mut first = node(3, &mut IdSource::seeded(1));
-    insert(&database, &[first.clone()]).await;
-    assert_eq!(database.read().await.unwrap().find_node(&first.id).await.unwrap().as_ref(), Some(&first));
-    first.name = "renamed".into();
-    first.last_scan = None;
-    insert(&database, &[first.clone()]).await;
-    let mut tx = database.read().await.unwrap();
-    assert_eq!(tx.find_node_by_machine("machine-3").await.unwrap(), Some(first));
-    assert_eq!(tx.count_nodes(&all(NodeSort::Name)).await.unwrap(), 1);
-    assert_eq!(tx.find_node_by_machine("other").await.unwrap(), None);
-}
-
-pub async fn pages_visit_every_node_once_in_order(database: Database) {
-    let nodes = fleet(95);
+    let mut nodes = fleet(2);
     insert(&database, &nodes).await;
-    for sort in [NodeSort::Missing, NodeSort::Name, NodeSort::LastScan] {
-        let place = |node: &NodeRecord| {
-            let scan = node.last_scan.as_ref().unwrap();
-            let value = match sort {
-                NodeSort::Missing => PageValue::Number(i64::from(scan.counts.missing)),
-                NodeSort::Name => PageValue::Text(node.name.clone()),
-                NodeSort::LastScan => PageValue::Number(scan.at.as_millis()),
-            };
-            PagePlace { value, id: node.id.to_string() }
-        };
-        let mut seen: Vec<NodeRecord> = Vec::new();
-        loop {
-            let query = NodeQuery { after: seen.last().map(place), ..all(sort) };
-            let page = database.read().await.unwrap().list_nodes(&query).await.unwrap();
-            let full = page.len() == 10;
-            seen.extend(page);
-            if !full {
-                break;
-            }
-        }
-        assert_eq!(seen.len(), 95);
-        assert_eq!(seen.iter().map(|node| &node.id).collect::<BTreeSet<_>>().len(), 95);
-        let sorted = match sort {
-            NodeSort::Missing => seen.is_sorted_by_key(|node| std::cmp::Reverse(node.last_scan.as_ref().unwrap().counts.missing)),
-            NodeSort::Name => seen.is_sorted_by_key(|node| node.name.clone()),
-            NodeSort::LastScan => seen.is_sorted_by_key(|node| node.last_scan.as_ref().unwrap().at),
-        };
-        assert!(sorted, "{sort:?}");
-    }
+    assert_eq!(database.read().await.unwrap().list_nodes().await.unwrap(), nodes);
+    nodes[1].retired_at = Some(START);
+    nodes[1].certificate = None;
+    nodes[1].clone_of = Some(nodes[0].id.clone());
+    insert(&database, &nodes[1..]).await;
+    assert_eq!(database.read().await.unwrap().list_nodes().await.unwrap(), nodes);
 }
 
-pub async fn nodes_are_found_by_name_and_by_the_verdict_of_today(database: Database) {
-    insert(&database, &fleet(30)).await;
-    let mut tx = database.read().await.unwrap();
-    let count = |text: Option<&str>, verdict, stale_before| NodeQuery { text: text.map(str::to_owned), verdict, stale_before, ..all(NodeSort::Name) };
-    assert_eq!(tx.count_nodes(&count(Some("NODE-00"), None, START)).await.unwrap(), u32::try_from(fleet(30).iter().filter(|node| node.name.contains("node-00")).count()).unwrap());
-    assert_eq!(tx.count_nodes(&count(Some("%"), None, START)).await.unwrap(), 0, "a pattern sign is plain text");
-    assert_eq!(tx.count_nodes(&count(None, Some(Verdict::Compliant), START)).await.unwrap(), 5);
-    let later = START.plus_millis(15);
-    assert_eq!(tx.count_nodes(&count(None, Some(Verdict::Unknown), later)).await.unwrap(), 15, "scans before that are stale");
-    assert_eq!(tx.count_nodes(&count(None, Some(Verdict::Compliant), later)).await.unwrap(), 2);
-}
-
-pub async fn the_fleet_summary_is_the_sum_of_its_nodes(database: Database) {
-    assert_eq!(database.read().await.unwrap().summarize_fleet(START).await.unwrap(), store::nodes::FleetSummary::default());
-    let mut nodes = fleet(50);
-    nodes[0].last_scan = None;
-    insert(&database, &nodes).await;
-    let summary = database.read().await.unwrap().summarize_fleet(START.plus_millis(10)).await.unwrap();
-    let missing: u32 = nodes.iter().filter_map(|node| node.last_scan.as_ref()).map(|scan| scan.counts.missing).sum();
-    assert_eq!((summary.n_nodes, summary.n_unknown, summary.n_stale, summary.counts.missing), (50, 10, 10, missing));
-    assert_eq!(summary.n_compliant + summary.n_non_compliant + summary.n_unknown, summary.n_nodes);
-}
-
-pub async fn equal_scans_are_stored_once(database: Database) {
-    let mut ids = IdSource::seeded(1);
-    let inventory = inventories::debian("a", 30, 5, START);
-    let a = store_scan(&database, node(1, &mut ids), &inventory, &mut ids).await;
-    let b = store_scan(&database, node(2, &mut ids), &inventories::debian("b", 30, 5, START), &mut ids).await;
-    let (scan_a, scan_b) = (a.last_scan.unwrap(), b.last_scan.unwrap());
-    assert_eq!(scan_a.judgement, scan_b.judgement);
-    assert_ne!(scan_a.id, scan_b.id);
-    let mut tx = database.read().await.unwrap();
-    assert_eq!(tx.find_scan_report(&scan_a.id).await.unwrap(), Some(report(&inventory)));
-    let history = tx.list_scans(&a.id, None, 10).await.unwrap();
-    assert_eq!((history.len(), history[0].n_missing), (1, 5));
-    assert_eq!(tx.list_scans(&a.id, Some((history[0].scanned_at, &history[0].id)), 10).await.unwrap(), []);
-    assert_eq!(tx.find_scan_report("sc-none").await.unwrap(), None);
-}
-
-pub async fn patches_are_counted_over_the_nodes_that_share_a_judgement(database: Database) {
-    let mut ids = IdSource::seeded(1);
-    for number in 0..6 {
-        let inventory = inventories::debian(&format!("n{number}"), 30, if number < 4 { 3 } else { 1 }, START);
-        store_scan(&database, node(number, &mut ids), &inventory, &mut ids).await;
-    }
-    let mut tx = database.read().await.unwrap();
-    let patches = tx.list_patches(&PatchQuery { limit: 10, ..PatchQuery::default() }).await.unwrap();
-    assert_eq!(patches.iter().map(|patch| (patch.name.as_str(), patch.n_missing)).collect::<BTreeSet<_>>(), [("pkg-0000", 6), ("pkg-0001", 4), ("pkg-0002", 4)].into());
-    assert_eq!(patches[0].name, "pkg-0000", "the one missing on most nodes comes first");
-    let rest = tx.list_patches(&PatchQuery { after: Some((6, patches[0].id.clone())), limit: 10, ..PatchQuery::default() }).await.unwrap();
-    assert_eq!(rest, patches[1..]);
-    let found = tx.list_patches(&PatchQuery { text: Some("0002".into()), classification: Some("Security".into()), limit: 10, after: None }).await.unwrap();
-    assert_eq!(found.len(), 1);
-    let id: PatchId = patches[0].id.parse().unwrap();
-    assert_eq!(tx.find_patch(&id).await.unwrap().as_ref(), Some(&patches[0]));
-    let nodes = tx.list_nodes_of_patch(id.as_str(), None, 4).await.unwrap();
-    let rest = tx.list_nodes_of_patch(id.as_str(), Some(nodes[3].0.id.as_str()), 4).await.unwrap();
-    assert_eq!((nodes.len(), rest.len(), nodes[0].1.as_str()), (4, 2, "MISSING"));
-}
-
-pub async fn a_version_keeps_the_time_it_was_first_seen(database: Database) {
-    let mut ids = IdSource::seeded(1);
-    for (days, expected) in [(0, 0), (3, 0)] {
-        let now = START.plus_millis(days * 86_400_000);
-        let mut inventory = inventories::debian("n", 10, 2, now);
+pub async fn states_of_many_nodes_are_written_at_once_and_replaced(database: Database) {
+    let mut states: Vec<_> = (0..600).map(state).collect();
+    for change in 0..2 {
+        states[599].name = format!("changed {change}");
         let mut tx = database.write().await.unwrap();
-        tx.fill_first_seen(&mut inventory.available, now).await.unwrap();
+        tx.upsert_node_states(&states).await.unwrap();
         tx.commit().await.unwrap();
-        assert_eq!(inventory.available[0].first_seen_at, Some(START.plus_millis(expected)));
-        store_scan(&database, node(1, &mut IdSource::seeded(5)), &inventory, &mut ids).await;
+        assert_eq!(database.read().await.unwrap().list_node_states().await.unwrap(), states);
     }
+}
+
+pub async fn tags_of_one_source_leave_those_of_others(database: Database) {
+    let tags = |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>();
+    let mut tx = database.write().await.unwrap();
+    tx.replace_tags(1, TagSource::Activation, &tags(&[("env", "prod"), ("team", "web")])).await.unwrap();
+    tx.replace_tags(1, TagSource::Operator, &tags(&[("env", "test")])).await.unwrap();
+    tx.replace_tags(2, TagSource::Operator, &tags(&[("env", "dev")])).await.unwrap();
+    tx.replace_tags(1, TagSource::Operator, &tags(&[])).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = database.read().await.unwrap();
+    let words = |tags: Vec<TagRecord>| tags.into_iter().map(|tag| format!("{} {}={} {}", tag.node_number, tag.key, tag.value, tag.source.word())).collect::<Vec<_>>();
+    assert_eq!(words(tx.list_tags().await.unwrap()), ["1 env=prod activation", "1 team=web activation", "2 env=dev operator"]);
+    assert_eq!(words(tx.list_tags_of(&[2]).await.unwrap()), ["2 env=dev operator"]);
+}
+
+fn content(number: u32, body: ContentBody) -> NewContent {
+    NewContent { number, digest: Digest::of(&number.to_le_bytes()), body, first_seen_at: START }
+}
+
+pub async fn contents_read_back_through_their_edits(database: Database) {
+    let whole = (0..300).map(|number| format!("line {number:03}\n")).collect::<String>();
+    let edit = |of, edit: &str| ContentBody::Edit { of, edit: edit.to_owned() };
+    let contents =
+        [content(0, ContentBody::Whole(whole.clone())), content(1, edit(0, "-line 007\n")), content(2, edit(1, "+line 0065\n")), content(3, ContentBody::Whole(String::new()))];
+    let mut tx = database.write().await.unwrap();
+    tx.insert_contents(&contents).await.unwrap();
+    assert!(tx.find_content(4).await.is_err());
+    tx.insert_contents(&[content(4, edit(5, "")), content(5, edit(0, "-no such line\n"))]).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = database.read().await.unwrap();
+    assert_eq!(tx.find_content(0).await.unwrap().text(), whole);
+    assert_eq!(tx.find_content(2).await.unwrap().text(), whole.replace("line 007\n", "").replace("line 007", "").replace("line 006\n", "line 006\nline 0065\n"));
+    assert_eq!(tx.find_content(3).await.unwrap().text(), "");
+    for damaged in [4, 5] {
+        assert!(matches!(tx.find_content(damaged).await, Err(StoreError::Damaged { .. })));
+    }
+    let listed = tx.list_contents().await.unwrap();
+    assert_eq!((listed.len(), listed[2]), (6, (2, Digest::of(&2_u32.to_le_bytes()), Some(1))));
+    assert_eq!(tx.list_bodies().await.unwrap()[&1], edit(0, "-line 007\n"));
+}
+
+pub async fn a_report_is_found_by_the_day_it_was_collected(database: Database) {
+    let report = |number: u32, node_number: u32, days: i64| ReportRecord {
+        number,
+        node_number,
+        collected_at: START.plus_millis(days * DAY_MS),
+        received_at: START.plus_millis(days * DAY_MS + 1),
+        sections: PerSection(std::array::from_fn(|at| number * 100 + u32::try_from(at).unwrap())),
+    };
+    let reports = [report(0, 1, 0), report(1, 2, 0), report(2, 1, 3)];
+    let mut tx = database.write().await.unwrap();
+    tx.insert_reports(&reports).await.unwrap();
+    tx.upsert_node_states(&[NodeState { report_number: Some(2), ..state(1) }, NodeState { report_number: Some(1), ..state(2) }]).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = database.read().await.unwrap();
+    assert_eq!(tx.next_report_number().await.unwrap(), 3);
+    let mut current = tx.list_current_reports().await.unwrap();
+    current.sort_by_key(|report| report.number);
+    assert_eq!(current, reports[1..]);
+    for (days, expected) in [(-1, None), (0, Some(&reports[0])), (2, Some(&reports[0])), (3, Some(&reports[2])), (9, Some(&reports[2]))] {
+        assert_eq!(tx.find_report_at(1, START.plus_millis(days * DAY_MS)).await.unwrap().as_ref(), expected, "on day {days}");
+    }
+    assert_eq!(tx.list_reports(1, None, 10).await.unwrap(), [reports[2].clone(), reports[0].clone()]);
+    assert_eq!(tx.list_reports(1, Some(2), 10).await.unwrap(), reports[..1]);
+}
+
+pub async fn check_ins_are_kept_until_they_are_folded(database: Database) {
+    let check_in =
+        |node_number: u32| CheckIn { node_number, collected_at: START.plus_millis(i64::from(node_number)), lists_refreshed_at: node_number.is_multiple_of(2).then_some(START) };
+    let mut tx = database.write().await.unwrap();
+    tx.append_check_ins(1, &[check_in(5), check_in(6)]).await.unwrap();
+    tx.append_check_ins(2, &[check_in(7)]).await.unwrap();
+    assert_eq!(tx.list_check_ins().await.unwrap(), (2, vec![check_in(5), check_in(6), check_in(7)]));
+    tx.delete_check_ins(1).await.unwrap();
+    assert_eq!(tx.list_check_ins().await.unwrap(), (2, vec![check_in(7)]));
+    tx.commit().await.unwrap();
+}
+
+pub async fn versions_read_back_in_the_order_of_their_numbers(database: Database) {
+    let version = |number: u32| VersionRecord {
+        number,
+        ecosystem: "debian".into(),
+        name: format!("package-{number}"),
+        architecture: "amd64".into(),
+        version: "1.0-1".into(),
+        facts: PackageFacts { section: Some("libs".into()), ..PackageFacts::default() },
+        classification: Classification::Other,
+        repository: None,
+        first_seen_at: START,
+    };
+    let mut versions: Vec<_> = (0..300).map(version).collect();
+    let mut tx = database.write().await.unwrap();
+    tx.insert_versions(&versions).await.unwrap();
+    versions[7].classification = Classification::Security;
+    versions[7].repository = Some("Debian-Security bookworm-security".into());
+    let later = VersionRecord { first_seen_at: START.plus_millis(5), ..versions[7].clone() };
+    tx.insert_versions(&[later]).await.unwrap();
+    assert_eq!(tx.list_versions().await.unwrap(), versions, "what is known may grow; when it was first seen stays");
+    tx.commit().await.unwrap();
+}
+
+fn activation(ids: &mut IdSource, node_limit: u32) -> Activation {
+    Activation {
+        id: ActivationId::create(ids, START),
+        description: "web servers".into(),
+        account_id: organization::default_account(),
+        region_id: organization::default_region(),
+        tags: BTreeMap::from([("env".to_owned(), "prod".to_owned())]),
+        node_limit,
+        n_enrolled: 0,
+        created_by: "ada".into(),
+        created_at: START,
+        expires_at: START.plus_millis(DAY_MS),
+        revoked_at: None,
+    }
+}
+
+pub async fn an_activation_lets_in_no_more_nodes_than_its_limit(database: Database) {
+    let activation = activation(&mut IdSource::seeded(1), 10);
+    let secret = Digest::of(b"secret");
+    let mut tx = database.write().await.unwrap();
+    tx.insert_activation(&activation, &secret).await.unwrap();
+    tx.commit().await.unwrap();
+    let enroll = |database: Database, id: ActivationId| async move {
+        let mut n_let_in = 0;
+        for _ in 0..5 {
+            let mut tx = database.write().await.unwrap();
+            n_let_in += u32::from(tx.use_activation(&id).await.unwrap());
+            tx.commit().await.unwrap();
+        }
+        n_let_in
+    };
+    let workers: Vec<_> = (0..4).map(|_| tokio::spawn(enroll(database.clone(), activation.id.clone()))).collect();
+    let mut n_let_in = 0;
+    for worker in workers {
+        n_let_in += worker.await.unwrap();
+    }
+    assert_eq!(n_let_in, 10);
+    let mut tx = database.write().await.unwrap();
+    let full = Activation { n_enrolled: 10, ..activation.clone() };
+    assert_eq!(tx.find_activation_by_secret(&secret).await.unwrap(), Some(full.clone()));
+    assert_eq!(tx.find_activation_by_secret(&Digest::of(b"other")).await.unwrap(), None);
+    assert!(tx.revoke_activation(&activation.id, START).await.unwrap());
+    assert!(!tx.revoke_activation(&activation.id, START.plus_millis(1)).await.unwrap(), "it is revoked once");
+    assert_eq!(tx.list_activations().await.unwrap(), [Activation { revoked_at: Some(START), ..full }]);
+    tx.commit().await.unwrap();
+}
+
+pub async fn the_organization_reads_back(database: Database) {
+    let organization = organization::initial();
+    let mut tx = database.write().await.unwrap();
+    for _ in 0..2 {
+        tx.upsert_unit(&organization.units[0]).await.unwrap();
+        tx.upsert_account(&organization.accounts[0]).await.unwrap();
+        tx.upsert_region(&organization.regions[0]).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let mut tx = database.read().await.unwrap();
+    let found = Organization { units: tx.list_units().await.unwrap(), accounts: tx.list_accounts().await.unwrap(), regions: tx.list_regions().await.unwrap() };
+    assert_eq!(found, organization);
+}
+
+pub async fn events_and_filters_are_listed_and_forgotten(database: Database) {
+    let event = |number: i64| NodeEvent { node_number: 1, at: START.plus_millis(number), kind: "clone_detected".into(), detail: format!("{number}") };
+    let filter = SavedFilter { id: FilterId::create(&mut IdSource::seeded(1), START), owner: "ada".into(), name: "late".into(), query: "presence=late".into(), created_at: START };
+    let mut tx = database.write().await.unwrap();
+    for number in 0..3 {
+        tx.append_node_event(&event(number)).await.unwrap();
+    }
+    tx.append_node_event(&NodeEvent { node_number: 2, ..event(9) }).await.unwrap();
+    tx.insert_filter(&filter).await.unwrap();
+    assert_eq!(tx.list_node_events(1, 2).await.unwrap(), [event(2), event(1)]);
+    assert_eq!(tx.list_filters().await.unwrap(), std::slice::from_ref(&filter));
+    assert!(tx.delete_filter(&filter.id).await.unwrap());
+    assert!(!tx.delete_filter(&filter.id).await.unwrap());
+    tx.commit().await.unwrap();
 }
 
 pub async fn two_claims_never_take_the_same_invocation(database: Database) {
@@ -216,10 +278,10 @@ pub async fn two_claims_never_take_the_same_invocation(database: Database) {
         let mut claimed = Vec::new();
         loop {
             let mut tx = database.write().await.unwrap();
-            let id = tx.claim_invocation(&node_id, START).await.unwrap();
+            let id = tx.claim_invocation(&node_id, 3, START).await.unwrap();
             tx.commit().await.unwrap();
             match id {
-                Some(id) => claimed.push(id),
+                Some((id, _)) => claimed.push(id),
                 None => return claimed,
             }
         }
@@ -232,8 +294,10 @@ pub async fn two_claims_never_take_the_same_invocation(database: Database) {
     assert_eq!(claimed.len(), 20);
     assert_eq!(claimed.iter().collect::<BTreeSet<_>>().len(), 20);
     let mut tx = database.write().await.unwrap();
+    assert_eq!(tx.list_awaited_nodes().await.unwrap(), Vec::<String>::new());
     tx.finish_invocation(&claimed[0], &node_id, InvocationState::Failed, Some("no"), START).await.unwrap();
     assert_eq!(tx.release_invocations(&node_id).await.unwrap(), 19);
+    assert_eq!(tx.list_awaited_nodes().await.unwrap(), [node_id.to_string()]);
     let ended = tx.list_invocations(&claimed[0]).await.unwrap();
     assert_eq!((ended[0].state, ended[0].message.as_deref(), ended[0].finished_at), (InvocationState::Failed, Some("no"), Some(START)));
 }
@@ -244,7 +308,7 @@ fn operation(ids: &mut IdSource, number: i64) -> OperationRecord {
         kind: "scan".into(),
         requested_by: "ada".into(),
         requested_at: START,
-        request_digest: request_digest("scan", &[]).as_str().into(),
+        request_digest: request_digest("scan", &[]).to_string(),
     }
 }
 
@@ -320,13 +384,13 @@ pub async fn nothing_of_a_dropped_transaction_stays(database: Database) {
     let mut tx = database.write().await.unwrap();
     tx.upsert_node(&first).await.unwrap();
     drop(tx);
-    assert_eq!(database.read().await.unwrap().find_node(&first.id).await.unwrap(), None);
+    assert_eq!(database.read().await.unwrap().list_nodes().await.unwrap(), []);
 }
 
 pub async fn opening_again_changes_nothing(database: Database) {
     insert(&database, &fleet(3)).await;
     store::conformance::migrate_again(&database).await.unwrap();
-    assert_eq!(database.read().await.unwrap().count_nodes(&all(NodeSort::Name)).await.unwrap(), 3);
+    assert_eq!(database.read().await.unwrap().list_nodes().await.unwrap().len(), 3);
 }
 
 pub async fn data_of_a_newer_release_is_refused(database: Database) {

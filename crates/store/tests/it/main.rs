@@ -29,12 +29,15 @@ macro_rules! on_both_databases {
 
 on_both_databases! {
     a_node_reads_back_and_is_replaced
-    pages_visit_every_node_once_in_order
-    nodes_are_found_by_name_and_by_the_verdict_of_today
-    the_fleet_summary_is_the_sum_of_its_nodes
-    equal_scans_are_stored_once
-    patches_are_counted_over_the_nodes_that_share_a_judgement
-    a_version_keeps_the_time_it_was_first_seen
+    states_of_many_nodes_are_written_at_once_and_replaced
+    tags_of_one_source_leave_those_of_others
+    contents_read_back_through_their_edits
+    a_report_is_found_by_the_day_it_was_collected
+    check_ins_are_kept_until_they_are_folded
+    versions_read_back_in_the_order_of_their_numbers
+    an_activation_lets_in_no_more_nodes_than_its_limit
+    the_organization_reads_back
+    events_and_filters_are_listed_and_forgotten
     two_claims_never_take_the_same_invocation
     an_idempotency_key_belongs_to_one_operation
     secrets_end_and_expire

@@ -36,7 +36,7 @@ use self::stanza::text;
 use crate::root::{Root, unreadable};
 
 pub use self::refresh::refresh;
-pub use self::status::STATUS_PATH;
+pub use self::status::{STATUS_PATH, fill_install_dates};
 
 /// Where apt keeps package lists.
 pub const LISTS_PATH: &str = "/var/lib/apt/lists";

@@ -157,6 +157,14 @@ fn mark_automatic(root: &Root, packages: &mut [InstalledPackage], problems: &mut
     }
 }
 
+/// Fills in when packages were installed or last upgraded: dpkg writes each one's list of files then.
+pub fn fill_install_dates(root: &Root, packages: &mut [InstalledPackage]) {
+    for package in packages {
+        let list = |name: &str| root.modified_at(&format!("/var/lib/dpkg/info/{name}.list"));
+        package.installed_at = list(&package.name).or_else(|| list(&format!("{}:{}", package.name, package.architecture)));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,9 +1,12 @@
 //! Handlers of `/api/v1`, one file per resource.
 
+pub mod activations;
 pub mod baselines;
 pub mod health;
+pub mod keys;
 pub mod nodes;
 pub mod operations;
+pub mod organization;
 pub mod patches;
 pub mod sign_in_links;
 pub mod summary;

@@ -1,26 +1,26 @@
-//! Nodes, their patches and their scans.
+//! Nodes, what they have, and what changed.
 
 use api::page::Page;
-use api::v1::node::{ListNodePatches, ListNodes, ListPage, Node, NodeDetail, NodePatch, Reason, Scan, Warning};
+use api::v1::node::{BetweenDays, Change, Changed, EditTags, ListNodePatches, ListNodes, ListPage, Node, NodeDetail, NodeEvent, NodePatch, OnDay, Reason, Report, Warning};
 use axum::Json;
 use axum::extract::{Path, State};
 use domain::model::compliance;
 use domain::model::id::PatchId;
-use domain::model::inventory::Reboot;
+use domain::model::inventory::{Inventory, Reboot};
 use domain::model::problem::Problem;
 use domain::model::scan_report::PatchRow;
-use store::scans::ScanRecord;
 
 use crate::App;
 use crate::actions::Caller;
+use crate::actions::inventories;
 use crate::actions::nodes::{self, NodeToday};
 use crate::http::ApiError;
-use crate::http::extract::Parameters;
+use crate::http::extract::{Body, Parameters};
 
 /// A page of nodes.
 #[utoipa::path(get, path = "/nodes", operation_id = "list_nodes", tag = "nodes", params(ListNodes), responses((status = 200, body = Page<Node>), (status = "default", body = api::error::Problem)))]
 pub async fn list(State(app): State<App>, caller: Caller, Parameters(query): Parameters<ListNodes>) -> Result<Json<Page<Node>>, ApiError> {
-    let page = nodes::list(&app, &caller, &query).await?;
+    let page = nodes::list(&app, &caller, &query)?;
     Ok(Json(Page { items: page.nodes.into_iter().map(node).collect(), next_cursor: page.next_cursor }))
 }
 
@@ -55,39 +55,85 @@ pub async fn list_patches(
     Parameters(query): Parameters<ListNodePatches>,
 ) -> Result<Json<Page<NodePatch>>, ApiError> {
     let page = nodes::list_patches(&app, &caller, &id, &query).await?;
-    Ok(Json(Page { items: page.patches.into_iter().map(node_patch).collect(), next_cursor: page.next_cursor }))
+    let items = page.patches.into_iter().map(|row| node_patch(&page.ecosystem, row));
+    Ok(Json(Page { items: items.collect(), next_cursor: page.next_cursor }))
 }
 
-/// A page of a node's scans, newest first.
-#[utoipa::path(get, path = "/nodes/{id}/scans", operation_id = "list_node_scans", tag = "nodes", params(("id", description = "node id"), ListPage), responses((status = 200, body = Page<Scan>), (status = "default", body = api::error::Problem)))]
-pub async fn list_scans(State(app): State<App>, caller: Caller, Path(id): Path<String>, Parameters(query): Parameters<ListPage>) -> Result<Json<Page<Scan>>, ApiError> {
-    let (scans, next_cursor) = nodes::list_scans(&app, &caller, &id, &query).await?;
-    Ok(Json(Page { items: scans.into_iter().map(scan).collect(), next_cursor }))
+/// What a node has, or had at the end of a day: its whole inventory.
+#[utoipa::path(get, path = "/nodes/{id}/inventory", operation_id = "get_node_inventory", tag = "nodes", params(("id", description = "node id"), OnDay), responses((status = 200, description = "the inventory document, `inventory.schema.json`"), (status = "default", body = api::error::Problem)))]
+pub async fn show_inventory(State(app): State<App>, caller: Caller, Path(id): Path<String>, Parameters(query): Parameters<OnDay>) -> Result<Json<Option<Inventory>>, ApiError> {
+    Ok(Json(inventories::find(&app, &caller, &id, query.day.as_deref()).await?))
+}
+
+/// A page of a node's reports that said something new, newest first.
+#[utoipa::path(get, path = "/nodes/{id}/reports", operation_id = "list_node_reports", tag = "nodes", params(("id", description = "node id"), ListPage), responses((status = 200, body = Page<Report>), (status = "default", body = api::error::Problem)))]
+pub async fn list_reports(State(app): State<App>, caller: Caller, Path(id): Path<String>, Parameters(query): Parameters<ListPage>) -> Result<Json<Page<Report>>, ApiError> {
+    let (reports, next_cursor) = inventories::list_reports(&app, &caller, &id, &query).await?;
+    let report = |report: inventories::ChangedReport| Report {
+        number: report.number,
+        collected_at: report.collected_at.to_string(),
+        received_at: report.received_at.to_string(),
+        changed: report.changed.into_iter().map(|section| section.word().to_owned()).collect(),
+    };
+    Ok(Json(Page { items: reports.into_iter().map(report).collect(), next_cursor }))
+}
+
+/// What changed on a node between the ends of two days.
+#[utoipa::path(get, path = "/nodes/{id}/changes", operation_id = "list_node_changes", tag = "nodes", params(("id", description = "node id"), BetweenDays), responses((status = 200, body = Vec<Change>), (status = "default", body = api::error::Problem)))]
+pub async fn list_changes(State(app): State<App>, caller: Caller, Path(id): Path<String>, Parameters(query): Parameters<BetweenDays>) -> Result<Json<Vec<Change>>, ApiError> {
+    let changes = inventories::list_changes(&app, &caller, &id, &query.from, &query.to).await?;
+    let change = |change: inventories::Change| Change { section: change.section.word().to_owned(), before: change.before, after: change.after };
+    Ok(Json(changes.into_iter().map(change).collect()))
+}
+
+/// What happened to a node, newest first.
+#[utoipa::path(get, path = "/nodes/{id}/events", operation_id = "list_node_events", tag = "nodes", params(("id", description = "node id"), ListPage), responses((status = 200, body = Vec<NodeEvent>), (status = "default", body = api::error::Problem)))]
+pub async fn list_events(State(app): State<App>, caller: Caller, Path(id): Path<String>, Parameters(query): Parameters<ListPage>) -> Result<Json<Vec<NodeEvent>>, ApiError> {
+    let events = nodes::list_events(&app, &caller, &id, &query).await?;
+    Ok(Json(events.into_iter().map(|event| NodeEvent { at: event.at.to_string(), kind: event.kind, detail: event.detail }).collect()))
+}
+
+/// Sets and removes an operator's tags on many nodes: all of them, or none.
+#[utoipa::path(post, path = "/nodes/tags", operation_id = "edit_tags", tag = "nodes", request_body = EditTags, responses((status = 200, body = Changed), (status = "default", body = api::error::Problem)))]
+pub async fn edit_tags(State(app): State<App>, caller: Caller, Body(edit): Body<EditTags>) -> Result<Json<Changed>, ApiError> {
+    Ok(Json(Changed { n_changed: nodes::edit_tags(&app, &caller, &edit).await? }))
+}
+
+/// Retires a node: its certificate is good for nothing from now on.
+#[utoipa::path(post, path = "/nodes/{id}/retire", operation_id = "retire_node", tag = "nodes", params(("id", description = "node id")), responses((status = 200, body = Changed), (status = "default", body = api::error::Problem)))]
+pub async fn retire(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<Json<Changed>, ApiError> {
+    nodes::retire(&app, &caller, &id).await?;
+    Ok(Json(Changed { n_changed: 1 }))
 }
 
 fn node(today: NodeToday) -> Node {
-    let NodeToday { node, verdict, stale } = today;
-    let scan = node.last_scan.as_ref();
     Node {
-        verdict: verdict.code().to_owned(),
-        last_scan_at: scan.map(|scan| scan.at.to_string()),
-        stale,
-        n_packages: scan.map_or(0, |scan| scan.n_packages),
-        counts: scan.map(|scan| scan.counts).unwrap_or_default().into(),
-        id: node.id.to_string(),
-        name: node.name,
-        platform: node.platform,
-        product: node.product,
-        architecture: node.architecture,
-        kernel: node.kernel,
-        allows: node.allows,
-        enrolled_at: node.enrolled_at.to_string(),
+        verdict: today.verdict.code().to_owned(),
+        account: today.account,
+        region: today.region,
+        tags: today.tags.into_iter().map(|(key, (_, value))| (key, value)).collect(),
+        presence: today.presence.word().to_owned(),
+        seen_at: today.seen_at.map(|at| at.to_string()),
+        agent_version: today.agent_version,
+        clone_of: today.clone_of.map(|id| id.to_string()),
+        last_scan_at: today.last_scan_at.map(|at| at.to_string()),
+        stale: today.stale,
+        n_packages: today.n_packages,
+        counts: today.counts.into(),
+        id: today.id.to_string(),
+        name: today.name,
+        platform: today.platform,
+        product: today.product,
+        architecture: today.architecture,
+        kernel: today.kernel,
+        allows: today.allows.words(),
+        enrolled_at: today.enrolled_at.to_string(),
     }
 }
 
-fn node_patch(row: PatchRow) -> NodePatch {
+fn node_patch(ecosystem: &str, row: PatchRow) -> NodePatch {
     NodePatch {
-        patch_id: row.available_version.as_ref().map(|version| PatchId::of(&row.name, &row.architecture, version).to_string()),
+        patch_id: row.available_version.as_ref().map(|version| PatchId::of(ecosystem, &row.name, &row.architecture, version).to_string()),
         name: row.name,
         architecture: row.architecture,
         installed_version: row.installed_version,
@@ -100,17 +146,6 @@ fn node_patch(row: PatchRow) -> NodePatch {
         source: row.source,
         first_seen_at: row.first_seen_at.map(|at| at.to_string()),
         reason: reason(row.reason),
-    }
-}
-
-fn scan(scan: ScanRecord) -> Scan {
-    Scan {
-        id: scan.id,
-        scanned_at: scan.scanned_at.to_string(),
-        verdict: scan.verdict.code().to_owned(),
-        n_missing: scan.n_missing,
-        n_security_non_compliant: scan.n_security_non_compliant,
-        package_set: scan.package_set,
     }
 }
 

@@ -5,7 +5,6 @@ use api::v1::node::ListPage;
 use api::v1::patch::{ListPatches, Patch, PatchNode};
 use axum::Json;
 use axum::extract::{Path, State};
-use store::patches::PatchRecord;
 
 use crate::App;
 use crate::actions::{Caller, patches};
@@ -15,33 +14,33 @@ use crate::http::extract::Parameters;
 /// A page of patches, those missing on most nodes first.
 #[utoipa::path(get, path = "/patches", operation_id = "list_patches", tag = "patches", params(ListPatches), responses((status = 200, body = Page<Patch>), (status = "default", body = api::error::Problem)))]
 pub async fn list(State(app): State<App>, caller: Caller, Parameters(query): Parameters<ListPatches>) -> Result<Json<Page<Patch>>, ApiError> {
-    let (items, next_cursor) = patches::list(&app, &caller, &query).await?;
+    let (items, next_cursor) = patches::list(&app, &caller, &query)?;
     Ok(Json(Page { items: items.into_iter().map(patch).collect(), next_cursor }))
 }
 
 /// One patch.
 #[utoipa::path(get, path = "/patches/{id}", operation_id = "get_patch", tag = "patches", params(("id", description = "patch id")), responses((status = 200, body = Patch), (status = "default", body = api::error::Problem)))]
 pub async fn show(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<Json<Patch>, ApiError> {
-    Ok(Json(patch(patches::find(&app, &caller, &id).await?)))
+    Ok(Json(patch(patches::find(&app, &caller, &id)?)))
 }
 
 /// A page of the nodes that a patch concerns.
 #[utoipa::path(get, path = "/patches/{id}/nodes", operation_id = "list_patch_nodes", tag = "patches", params(("id", description = "patch id"), ListPage), responses((status = 200, body = Page<PatchNode>), (status = "default", body = api::error::Problem)))]
 pub async fn list_nodes(State(app): State<App>, caller: Caller, Path(id): Path<String>, Parameters(query): Parameters<ListPage>) -> Result<Json<Page<PatchNode>>, ApiError> {
-    let (rows, next_cursor) = patches::list_nodes(&app, &caller, &id, &query).await?;
-    let items = rows.into_iter().map(|(node, state)| PatchNode { id: node.id.to_string(), name: node.name, state: state.code().to_owned() }).collect();
+    let (rows, next_cursor) = patches::list_nodes(&app, &caller, &id, &query)?;
+    let items = rows.into_iter().map(|node| PatchNode { id: node.id.to_string(), name: node.name, state: node.state.code().to_owned() }).collect();
     Ok(Json(Page { items, next_cursor }))
 }
 
-fn patch(record: PatchRecord) -> Patch {
+fn patch(record: patches::Patch) -> Patch {
     Patch {
-        id: record.id,
+        id: record.id.to_string(),
         name: record.name,
         architecture: record.architecture,
         version: record.version,
         source: record.source,
-        classification: record.classification,
-        severity: record.severity,
+        classification: record.classification.word().to_owned(),
+        severity: record.severity.word().to_owned(),
         section: record.section,
         priority: record.priority,
         repository: record.repository,

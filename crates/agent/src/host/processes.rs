@@ -1,0 +1,82 @@
+//! Programs that still use files which were replaced or deleted: what was installed is not in
+//! effect for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::model::host::StaleProcess;
+use domain::model::problem::{Problem, ProblemCode};
+
+use crate::root::Root;
+
+const PROCESSES_MAX: usize = 20_000;
+const FILES_SHOWN_MAX: usize = 10;
+/// Mapped code lives in these places; a deleted file elsewhere is a program's own scratch file.
+const CODE_FOLDERS: [&str; 7] = ["/usr/", "/lib", "/bin/", "/sbin/", "/opt/", "/snap/", "/srv/"];
+
+/// Looks at every process's mapped files.
+pub fn collect(root: &Root, problems: &mut Vec<Problem>) -> Vec<StaleProcess> {
+    let mut found = BTreeMap::<(String, Option<String>), (u32, BTreeSet<String>)>::new();
+    let names = root.list_names("/proc", &mut Vec::new());
+    let processes: Vec<_> = names.iter().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())).collect();
+    if processes.len() > PROCESSES_MAX {
+        problems.push(Problem::new(ProblemCode::LimitReached, "/proc", format!("{} processes are more than {PROCESSES_MAX}; the rest was left out", processes.len())));
+    }
+    for process in processes.into_iter().take(PROCESSES_MAX) {
+        // A process may end at any time; then there is nothing to say about it.
+        let read = |name: &str| root.read_text(&format!("/proc/{process}/{name}"), &mut Vec::new());
+        let files = deleted_code(&read("maps").unwrap_or_default());
+        if files.is_empty() {
+            continue;
+        }
+        let name = read("comm").unwrap_or_default().trim().to_owned();
+        let entry = found.entry((name, unit(&read("cgroup").unwrap_or_default()))).or_default();
+        entry.0 += 1;
+        entry.1.extend(files);
+    }
+    let stale = |((name, service), (n_processes, files)): ((String, Option<String>), (u32, BTreeSet<String>))| StaleProcess {
+        name,
+        service,
+        n_processes,
+        files: files.into_iter().take(FILES_SHOWN_MAX).collect(),
+    };
+    found.into_iter().map(stale).collect()
+}
+
+/// Files with code that are mapped and gone, as proc(5) marks them.
+fn deleted_code(maps: &str) -> BTreeSet<String> {
+    let deleted = maps.lines().filter_map(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        let is_code = fields.nth(1)?.contains('x');
+        let path = line.get(line.find('/')?..)?.strip_suffix(" (deleted)")?;
+        (is_code && CODE_FOLDERS.iter().any(|folder| path.starts_with(folder))).then(|| path.to_owned())
+    });
+    deleted.collect()
+}
+
+/// The unit of a control group, such as `ssh.service` in `0::/system.slice/ssh.service`.
+fn unit(cgroup: &str) -> Option<String> {
+    let units = cgroup.lines().flat_map(|line| line.rsplit('/')).filter(|part| part.ends_with(".service"));
+    units.map(str::to_owned).next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_code_that_is_gone_counts() {
+        let maps = "\
+7f10-7f20 r-xp 00000000 08:01 42 /usr/lib/x86_64-linux-gnu/libssl.so.3 (deleted)
+7f20-7f30 r--p 00001000 08:01 42 /usr/lib/x86_64-linux-gnu/libssl.so.3 (deleted)
+7f30-7f40 r-xp 00000000 08:01 43 /usr/lib/x86_64-linux-gnu/libc.so.6
+7f40-7f50 rw-s 00000000 00:01 44 /dev/zero (deleted)
+7f50-7f60 r-xp 00000000 00:01 45 /tmp/jit-1 (deleted)
+7f60-7f70 r-xp 00000000 00:01 46 /memfd:code (deleted)
+7f70-7f80 rw-p 00000000 00:00 0 [heap]
+";
+        assert_eq!(deleted_code(maps), BTreeSet::from(["/usr/lib/x86_64-linux-gnu/libssl.so.3".to_owned()]));
+        assert_eq!(unit("0::/system.slice/ssh.service\n").as_deref(), Some("ssh.service"));
+        assert_eq!(unit("1:name=systemd:/user.slice/user-0.slice/user@0.service/app.slice/x.scope").as_deref(), Some("user@0.service"));
+        assert_eq!(unit(""), None);
+    }
+}

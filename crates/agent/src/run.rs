@@ -1,0 +1,439 @@
+//! The agent's life: it says who it is, reports what it finds, and does what it is asked and allowed.
+//!
+//! Everything goes out from here. While the server is away, reports are kept and sent in their order.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::agent_v1::{CheckIn, Hello, OrderResult, Report, ReportFrame, SignedOrder};
+use api::error::ErrorCode;
+use domain::model::content::Content;
+use domain::model::digest::Digest;
+use domain::model::inventory::Inventory;
+use domain::model::order::{self, Order, OrderError, Task};
+use domain::model::problem::{Problem, ProblemCode};
+use domain::model::section::{self, PackageFacts, Section};
+use domain::model::time::{Clock, DAY_MS, Timestamp};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::config::AgentConfig;
+use crate::enroll::{self, EnrollError};
+use crate::inventory::{self, CollectError};
+use crate::package_manager::apt;
+use crate::root::Root;
+use crate::state::{Identity, KeptReport, StateError, StateFolder};
+use crate::transport::{Transport, TransportError, Trust};
+
+/// What an agent needs from its process.
+pub struct AgentParts {
+    /// Its configuration.
+    pub config: AgentConfig,
+    /// What it keeps.
+    pub state: StateFolder,
+    /// A folder for what makes the next scan faster.
+    pub cache: PathBuf,
+    /// The clock of the machine, which may be wrong.
+    pub clock: Arc<dyn Clock>,
+    /// A new secret that nobody can guess.
+    pub new_identity: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+/// Why an agent stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The node has not joined a server.
+    #[error("this node has not joined a server")]
+    NotEnrolled,
+    /// The server takes this node's certificate no more.
+    #[error("the server refuses this node: {message}")]
+    Refused {
+        /// What it said.
+        message: String,
+    },
+    /// What the agent keeps cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// An identity of its own could not be got.
+    #[error(transparent)]
+    Enroll(#[from] EnrollError),
+}
+
+/// The shortest and the longest wait before the server is tried again.
+const RETRY_MIN: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_mins(1);
+/// A certificate is renewed when it expires within this time.
+const RENEW_BEFORE_MS: i64 = 10 * DAY_MS;
+/// Requests that a report may take: digests, contents, facts, and one more in case of a race.
+const REPORT_ROUNDS_MAX: usize = 4;
+/// Texts that are no longer than this go along without being asked for.
+const SMALL_TEXT_BYTES: usize = 1024;
+
+/// Runs until `stop` is ready. Ends by itself only when the node has left.
+pub async fn run(parts: AgentParts, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+    let identity = parts.state.identity()?.ok_or(RunError::NotEnrolled)?;
+    let transport = connect(&parts)?;
+    let agent = Agent { boot: enroll::boot(&Root::new("/")), parts, identity, transport, scan_seconds: 3600, poll_seconds: 50, tags: None };
+    tokio::select! {
+        ended = agent.live() => ended,
+        () = stop => Ok(()),
+    }
+}
+
+fn connect(parts: &AgentParts) -> Result<Transport, RunError> {
+    let (key, certificate, authorities) = parts.state.credentials()?.ok_or(RunError::NotEnrolled)?;
+    let trust = Trust::Authorities(authorities);
+    Ok(Transport::new(&parts.config.server, parts.config.proxy.as_deref(), &trust, Some((&key, &certificate)))?)
+}
+
+struct Agent {
+    parts: AgentParts,
+    identity: Identity,
+    boot: String,
+    transport: Transport,
+    scan_seconds: u32,
+    poll_seconds: u32,
+    /// Tags that the cloud gives this machine, asked for once.
+    tags: Option<BTreeMap<String, String>>,
+}
+
+/// Why the agent has to say hello again.
+enum Setback {
+    /// The server could not be reached, or is busy.
+    Away(TransportError),
+    /// Another machine has this identity.
+    Cloned,
+    /// The end.
+    End(RunError),
+}
+
+impl From<TransportError> for Setback {
+    fn from(error: TransportError) -> Self {
+        match error.code() {
+            Some(ErrorCode::CertificateRevoked) => Self::End(RunError::Refused { message: error.to_string() }),
+            Some(ErrorCode::IdentityCloned) => Self::Cloned,
+            _ => Self::Away(error),
+        }
+    }
+}
+
+impl From<StateError> for Setback {
+    fn from(error: StateError) -> Self {
+        // A full disk ends some day; until then what is in memory is sent.
+        warn!(error = %chain(&error), "the agent's state could not be kept");
+        Self::Away(TransportError::Tls { detail: error.to_string() })
+    }
+}
+
+impl Agent {
+    async fn live(mut self) -> Result<(), RunError> {
+        let mut wait = RETRY_MIN;
+        let mut next_scan = Instant::now();
+        loop {
+            match self.say_hello_and_work(&mut wait, &mut next_scan).await {
+                Ok(()) => return Ok(()),
+                Err(Setback::End(error)) => return Err(error),
+                Err(Setback::Cloned) => self.become_own_node().await?,
+                Err(Setback::Away(error)) => warn!(error = %chain(&error), "the server is away; next try in about {} s", wait.as_secs().max(1)),
+            }
+            // Agents that lost the server together must not come back together.
+            tokio::time::sleep(self.jitter(wait)).await;
+            wait = (wait * 2).min(RETRY_MAX);
+            self.scan_if_due(&mut next_scan).await;
+        }
+    }
+
+    /// Between a half and three halves of a time, spread by who this is and when.
+    fn jitter(&self, time: Duration) -> Duration {
+        let seed = Digest::of(format!("{} {}", self.identity.identity, self.parts.clock.now().as_millis()).as_bytes());
+        time / 2 + time * u32::from(seed.as_bytes()[0]) / 256
+    }
+
+    async fn say_hello_and_work(&mut self, wait: &mut Duration, next_scan: &mut Instant) -> Result<(), Setback> {
+        let presented = enroll::present(&self.parts.config, self.identity.identity.clone());
+        let asked_at = self.parts.clock.now();
+        let welcome = self.transport.hello(&Hello { presented, generation: self.identity.generation }).await?;
+        self.identity.clock_behind_ms = welcome.now.as_millis() - asked_at.as_millis();
+        self.parts.state.set_identity(&self.identity)?;
+        info!("connected to {} as {}", self.parts.config.server, self.identity.node_id);
+        (self.scan_seconds, self.poll_seconds) = (welcome.scan_seconds, welcome.poll_seconds);
+        *wait = RETRY_MIN;
+        self.send_results().await?;
+        self.send_waiting().await?;
+        loop {
+            if self.certificate_needs_renewal() {
+                self.renew().await?;
+            }
+            if self.scan_if_due(next_scan).await {
+                self.send_waiting().await?;
+            }
+            let orders = tokio::select! {
+                orders = self.transport.orders(&self.boot, self.poll_seconds) => orders?,
+                () = tokio::time::sleep_until(*next_scan) => continue,
+            };
+            for signed in &orders.orders {
+                if self.obey(signed).await? {
+                    return Ok(());
+                }
+                self.send_results().await?;
+                self.send_waiting().await?;
+            }
+            if self.packages_changed() {
+                *next_scan = Instant::now();
+            }
+        }
+    }
+
+    /// Scans when it is time; whether it did. The next time is spread by who this is.
+    async fn scan_if_due(&mut self, next_scan: &mut Instant) -> bool {
+        if Instant::now() < *next_scan {
+            return false;
+        }
+        self.scan(false).await;
+        let period = Duration::from_secs(u64::from(self.scan_seconds.max(1)));
+        *next_scan = Instant::now() + self.jitter(period / 8) + period * 7 / 8;
+        true
+    }
+
+    /// Collects the inventory and puts it behind the reports that wait; why it could not.
+    async fn scan(&mut self, refresh: bool) -> Option<String> {
+        if self.tags.is_none() {
+            self.tags = Some(if self.parts.config.cloud_metadata { crate::cloud::find_tags().await } else { BTreeMap::new() });
+        }
+        let (cache, custom, now) = (self.parts.cache.clone(), self.parts.config.custom_inventory.clone(), self.now());
+        let collected = tokio::task::spawn_blocking(move || collect(&cache, &custom, refresh, now)).await;
+        let mut inventory = match collected {
+            Ok(Ok(inventory)) => inventory,
+            Ok(Err(error)) => return Some(note(&error)),
+            Err(error) => return Some(note(&error)),
+        };
+        inventory.host.tags = self.tags.clone().unwrap_or_default();
+        self.keep(&inventory).err().map(|error| note(&error))
+    }
+
+    fn keep(&mut self, inventory: &Inventory) -> Result<(), StateError> {
+        let (heading, sections) = section::write(inventory);
+        let report = KeptReport { heading, sections: sections.digests() };
+        let last = self.parts.state.waiting()?.pop();
+        let is_new = last.as_ref().map(|(_, last)| last.sections) != Some(report.sections);
+        if let Some((number, _)) = last.filter(|_| !is_new) {
+            // Only the times differ: the newer ones count.
+            self.parts.state.remove_waiting(number)?;
+        }
+        let facts = inventory.packages.iter().map(|package| (format!("{}\t{}\t{}", package.name, package.architecture, package.version), PackageFacts::of(package)));
+        let n_dropped = self.parts.state.push(&report, &sections, &facts.collect())?;
+        if n_dropped > 0 {
+            warn!("{n_dropped} reports that were kept too long are dropped");
+        }
+        Ok(())
+    }
+
+    /// Sends what waits, oldest first.
+    async fn send_waiting(&mut self) -> Result<(), Setback> {
+        for (number, report) in self.parts.state.waiting()? {
+            self.send(&report).await?;
+            self.parts.state.set_acknowledged(&report)?;
+            self.parts.state.remove_waiting(number)?;
+        }
+        self.parts.state.tidy()?;
+        Ok(())
+    }
+
+    async fn send(&self, report: &KeptReport) -> Result<(), Setback> {
+        let acknowledged = self.parts.state.acknowledged()?;
+        if acknowledged.as_ref().is_some_and(|acknowledged| acknowledged.sections == report.sections) {
+            let digest = report.digest().0.iter().map(|byte| format!("{byte:02x}")).collect();
+            let lists_at = report.heading.lists_refreshed_at.map(Timestamp::as_millis);
+            let check_in = CheckIn { report: digest, at: report.heading.collected_at.as_millis(), lists_at, boot: self.boot.clone() };
+            if self.transport.check_in(&check_in).await? {
+                return Ok(());
+            }
+        }
+        let mut contents = self.changes(report, acknowledged.as_ref())?;
+        let mut packages = BTreeMap::new();
+        for _ in 0..REPORT_ROUNDS_MAX {
+            let head = Report { heading: report.heading.clone(), boot: self.boot.clone(), sections: report.sections, packages: std::mem::take(&mut packages) };
+            let answer = self.transport.report(&ReportFrame { report: head, contents: contents.clone() }).await?;
+            if answer.recorded {
+                return Ok(());
+            }
+            for digest in &answer.contents {
+                let content = self.parts.state.content(digest)?.map(|content| (*digest, None, content.text().to_owned()));
+                contents.retain(|(known, _, _)| known != digest);
+                contents.extend(content);
+            }
+            let facts = self.parts.state.facts(&report.sections[Section::Packages])?;
+            packages = answer.packages.iter().filter_map(|package| Some((package.clone(), facts.get(package)?.clone()))).collect();
+        }
+        // A content that was lost on this node cannot be sent; the next scan brings a whole report.
+        warn!("a report could not be completed and is dropped");
+        Ok(())
+    }
+
+    /// Contents that the server probably lacks: edits of what it has, and small ones.
+    fn changes(&self, report: &KeptReport, acknowledged: Option<&KeptReport>) -> Result<Vec<(Digest, Option<Digest>, String)>, Setback> {
+        let mut contents = Vec::new();
+        for section in Section::ALL {
+            let digest = report.sections[section];
+            let before = acknowledged.map(|acknowledged| acknowledged.sections[section]);
+            if before == Some(digest) || contents.iter().any(|(known, _, _)| *known == digest) {
+                continue;
+            }
+            let Some(content) = self.parts.state.content(&digest)? else { continue };
+            let old: Option<(Digest, Content)> = before.and_then(|before| Some((before, self.parts.state.content(&before).ok()??)));
+            let edit = old.map(|(before, old)| (before, old.edit_to(&content))).filter(|(_, edit)| edit.len() < content.text().len());
+            match edit {
+                Some((before, edit)) => contents.push((digest, Some(before), edit)),
+                None if content.text().len() <= SMALL_TEXT_BYTES => contents.push((digest, None, content.text().to_owned())),
+                None => {}
+            }
+        }
+        Ok(contents)
+    }
+
+    /// Does what an order asks; whether this node has left by it.
+    async fn obey(&mut self, signed: &SignedOrder) -> Result<bool, Setback> {
+        let order = match self.check(signed) {
+            Ok(order) => order,
+            Err((operation_id, error)) => {
+                warn!(%error, "an order was refused");
+                self.keep_result(OrderResult { operation_id, succeeded: false, refused: true, message: Some(format!("refused: {error}")) })?;
+                return Ok(false);
+            }
+        };
+        // Seen is seen, whatever comes of it: it will not be begun twice.
+        self.identity.generation = order.generation;
+        self.parts.state.set_identity(&self.identity)?;
+        info!("order {}: {}", order.operation_id, order.task.word());
+        let failure = match &order.task {
+            Task::Scan => self.scan(false).await,
+            Task::Refresh => self.scan(true).await,
+            Task::Report => {
+                self.parts.state.forget_acknowledged()?;
+                self.scan(false).await
+            }
+            Task::Renew => self.renew().await.map(|()| None)?,
+            Task::Trust { order_keys, authorities } => {
+                self.parts.state.set_authorities(authorities)?;
+                self.identity.order_keys.clone_from(order_keys);
+                self.parts.state.set_identity(&self.identity)?;
+                self.transport = connect(&self.parts).map_err(Setback::End)?;
+                None
+            }
+            Task::Retire => {
+                self.parts.state.forget_credentials()?;
+                info!("this node has left; its key is gone");
+                return Ok(true);
+            }
+        };
+        self.keep_result(OrderResult { operation_id: order.operation_id, succeeded: failure.is_none(), refused: false, message: failure })?;
+        Ok(false)
+    }
+
+    fn check(&self, signed: &SignedOrder) -> Result<Order, (String, OrderError)> {
+        let order = signed.verify(&self.identity.order_keys).map_err(|error| (String::new(), error))?;
+        order::check(&order, &self.identity.node_id, self.identity.generation, self.now()).map_err(|error| (order.operation_id.clone(), error))?;
+        Ok(order)
+    }
+
+    fn keep_result(&self, result: OrderResult) -> Result<(), StateError> {
+        let mut results = self.parts.state.results()?;
+        results.push(result);
+        self.parts.state.set_results(&results)
+    }
+
+    async fn send_results(&self) -> Result<(), Setback> {
+        let mut results = self.parts.state.results()?;
+        while let Some(result) = results.first() {
+            self.transport.finish_order(result).await?;
+            results.remove(0);
+            self.parts.state.set_results(&results)?;
+        }
+        Ok(())
+    }
+
+    fn certificate_needs_renewal(&self) -> bool {
+        self.identity.certificate_expires_at - self.now().as_millis() < RENEW_BEFORE_MS
+    }
+
+    async fn renew(&mut self) -> Result<(), Setback> {
+        let (request, key) = enroll::renewal(&self.parts.config, self.identity.identity.clone()).map_err(|error| Setback::End(error.into()))?;
+        let enrolled = self.transport.renew(&request).await?;
+        self.identity = enroll::keep(&self.parts.state, &enrolled, &key, &request.presented)?;
+        self.transport = connect(&self.parts).map_err(Setback::End)?;
+        info!("the certificate is renewed");
+        // The server forgets the old certificate when it sees the new one.
+        let presented = enroll::present(&self.parts.config, self.identity.identity.clone());
+        self.transport.hello(&Hello { presented, generation: self.identity.generation }).await?;
+        Ok(())
+    }
+
+    /// This machine is a copy of another: it gets an identity of its own.
+    async fn become_own_node(&mut self) -> Result<(), RunError> {
+        warn!("another machine has this identity; getting an own one");
+        let (request, key) = enroll::renewal(&self.parts.config, (self.parts.new_identity)())?;
+        match self.transport.split(&request).await {
+            Ok(enrolled) => {
+                self.identity = enroll::keep(&self.parts.state, &enrolled, &key, &request.presented)?;
+                self.transport = connect(&self.parts)?;
+            }
+            Err(error) => warn!(error = %chain(&error), "an own identity could not be got yet"),
+        }
+        Ok(())
+    }
+
+    /// The server's time, as far as this machine can tell.
+    fn now(&self) -> Timestamp {
+        self.parts.clock.now().plus_millis(self.identity.clock_behind_ms)
+    }
+
+    /// Whether packages or lists changed since the last inventory: somebody worked on this machine.
+    fn packages_changed(&self) -> bool {
+        let root = Root::new("/");
+        let changed_at = [apt::STATUS_PATH, apt::LISTS_PATH].into_iter().filter_map(|path| root.modified_at(path)).max();
+        let collected_at = self.parts.state.acknowledged().ok().flatten().map(|report| report.heading.collected_at);
+        changed_at.zip(collected_at).is_some_and(|(changed_at, collected_at)| changed_at.plus_millis(self.identity.clock_behind_ms) > collected_at)
+    }
+}
+
+fn collect(cache: &std::path::Path, custom: &std::path::Path, refresh: bool, now: Timestamp) -> Result<Inventory, CollectError> {
+    let root = Root::new("/");
+    let problem = refresh.then(|| apt::refresh(&root)).flatten();
+    let mut inventory = inventory::collect(&root, Some(cache), now)?;
+    inventory.host = crate::host::collect(&root, custom, now, &mut inventory.problems);
+    apt::fill_install_dates(&root, &mut inventory.packages);
+    inventory.problems.extend(problem);
+    if let Some(problem) = disk_problem(&root) {
+        inventory.problems.push(problem);
+    }
+    Ok(inventory)
+}
+
+/// A disk that is nearly full keeps patches out and this agent from keeping anything.
+fn disk_problem(root: &Root) -> Option<Problem> {
+    const FREE_MIB_MIN: u64 = 20;
+    let free_mib = crate::host::free_mib(root)?;
+    (free_mib < FREE_MIB_MIN).then(|| Problem::new(ProblemCode::DiskFull, "/", format!("less than {FREE_MIB_MIN} MiB are free on /")).with_hint("make room on the node"))
+}
+
+fn note(error: &dyn std::error::Error) -> String {
+    let text = chain(error);
+    warn!(error = %text, "the inventory could not be collected or kept");
+    text
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

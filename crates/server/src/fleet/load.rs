@@ -1,0 +1,187 @@
+//! Reading the fleet from the store.
+
+use std::collections::{BTreeMap, HashMap};
+
+use domain::fleet::{VersionFacts, VersionKey};
+use domain::model::baseline;
+use domain::model::content::Content;
+use domain::model::organization::{self, Organization};
+use domain::model::section::{PerSection, Section};
+use domain::model::time::Timestamp;
+use store::contents::ContentBody;
+use store::reports::ReportRecord;
+use store::{Database, ReadTx, StoreError};
+
+use crate::fleet::{Node, State};
+
+/// Sections that the state is computed from, and those whose texts later ones are edits of.
+const READ: [Section; 8] =
+    [Section::System, Section::Packages, Section::Installed, Section::Available, Section::Repositories, Section::Services, Section::Condition, Section::Custom];
+
+/// Reads everything.
+pub async fn load(database: &Database, now: Timestamp) -> Result<State, StoreError> {
+    let organization = load_organization(database).await?;
+    let mut tx = database.read().await?;
+    let mut state = State { organization, ..State::default() };
+    for named in baseline::predefined() {
+        state.index.set_baseline(named.baseline, now);
+    }
+    load_versions(&mut state, &mut tx).await?;
+    load_contents(&mut state, &mut tx).await?;
+    load_nodes(&mut state, &mut tx).await?;
+    load_reports(&mut state, &mut tx, now).await?;
+    let (sequence, check_ins) = tx.list_check_ins().await?;
+    state.check_in_sequence = sequence;
+    for check_in in check_ins {
+        if let Some(node) = state.nodes.get(check_in.node_number as usize) {
+            node.collected(check_in.collected_at, check_in.lists_refreshed_at);
+            node.saw(check_in.collected_at);
+        }
+    }
+    for id in tx.list_awaited_nodes().await? {
+        let number = id.parse().ok().and_then(|id| state.by_id.get(&id).copied());
+        state.awaited.extend(number);
+    }
+    Ok(state)
+}
+
+/// The organization; at the very first start it gets its root, one account and one region.
+async fn load_organization(database: &Database) -> Result<Organization, StoreError> {
+    let mut tx = database.read().await?;
+    let found = Organization { units: tx.list_units().await?, accounts: tx.list_accounts().await?, regions: tx.list_regions().await? };
+    if !found.units.is_empty() {
+        return Ok(found);
+    }
+    drop(tx);
+    let initial = organization::initial();
+    let mut tx = database.write().await?;
+    for unit in &initial.units {
+        tx.upsert_unit(unit).await?;
+    }
+    for account in &initial.accounts {
+        tx.upsert_account(account).await?;
+    }
+    for region in &initial.regions {
+        tx.upsert_region(region).await?;
+    }
+    tx.commit().await?;
+    Ok(initial)
+}
+
+async fn load_versions(state: &mut State, tx: &mut ReadTx) -> Result<(), StoreError> {
+    for record in tx.list_versions().await? {
+        let key = VersionKey { ecosystem: &record.ecosystem, name: &record.name, architecture: &record.architecture, version: &record.version };
+        let facts = VersionFacts { facts: record.facts, first_seen_at: record.first_seen_at, classification: record.classification, repository: record.repository };
+        let (number, _) = state.index.versions.number(&key, || facts);
+        if number.0 != record.number {
+            return Err(StoreError::Damaged { what: "version", detail: format!("version {} is missing or there twice", number.0) });
+        }
+    }
+    state.n_stored_versions = state.index.versions.len();
+    Ok(())
+}
+
+async fn load_contents(state: &mut State, tx: &mut ReadTx) -> Result<(), StoreError> {
+    for (number, digest, edit_of) in tx.list_contents().await? {
+        let before = edit_of.map(|of| state.known.get(of as usize).map(|(_, depth)| depth + 1));
+        if number as usize != state.known.len() || before == Some(None) {
+            return Err(StoreError::Damaged { what: "content", detail: format!("content {} is missing or is an edit of a later one", state.known.len()) });
+        }
+        state.known.push((digest, before.flatten().unwrap_or_default()));
+        state.contents.insert(digest, number);
+    }
+    Ok(())
+}
+
+async fn load_nodes(state: &mut State, tx: &mut ReadTx) -> Result<(), StoreError> {
+    let states: HashMap<_, _> = tx.list_node_states().await?.into_iter().map(|state| (state.node_number, state)).collect();
+    for record in tx.list_nodes().await? {
+        if record.number != state.next_number() {
+            return Err(StoreError::Damaged { what: "node", detail: format!("node number {} is missing", state.next_number()) });
+        }
+        let stored = states.get(&record.number);
+        let mut node = Node::new(record, stored.map(|state| state.name.clone()).unwrap_or_default());
+        if let Some(stored) = stored {
+            node.boot.clone_from(&stored.boot);
+            node.booted_at = stored.booted_at;
+            stored.seen_at.into_iter().for_each(|at| node.saw(at));
+            stored.collected_at.into_iter().for_each(|at| node.collected(at, stored.lists_refreshed_at));
+            node.unsaved = false.into();
+        }
+        state.insert(node);
+    }
+    for tag in tx.list_tags().await? {
+        if let Some(node) = state.nodes.get_mut(tag.node_number as usize) {
+            let known = node.tags.get(&tag.key).map(|(source, _)| *source);
+            if known.is_none_or(|known| known < tag.source) {
+                node.tags.insert(tag.key, (tag.source, tag.value));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn load_reports(state: &mut State, tx: &mut ReadTx, now: Timestamp) -> Result<(), StoreError> {
+    state.next_report = tx.next_report_number().await?;
+    let reports = tx.list_current_reports().await?;
+    let mut texts = Texts { bodies: tx.list_bodies().await?, whole: HashMap::new() };
+    for report in reports {
+        place_report(state, &mut texts, &report, now)?;
+    }
+    Ok(())
+}
+
+fn place_report(state: &mut State, texts: &mut Texts, report: &ReportRecord, now: Timestamp) -> Result<(), StoreError> {
+    let damaged = |detail: String| StoreError::Damaged { what: "report", detail: format!("report {}: {detail}", report.number) };
+    let mut digests = PerSection([domain::model::digest::Digest::from_bytes([0; 32]); Section::COUNT]);
+    for section in Section::ALL {
+        digests[section] = state.digest(report.sections[section]).ok_or_else(|| damaged(format!("its section {} is missing", section.word())))?;
+    }
+    let mut of_report = BTreeMap::new();
+    for section in READ {
+        of_report.insert(section, texts.find(report.sections[section])?);
+    }
+    let unknown = |_: &domain::model::section::PackageLine| VersionFacts {
+        facts: domain::model::section::PackageFacts::default(),
+        first_seen_at: now,
+        classification: domain::model::patch::Classification::Other,
+        repository: None,
+    };
+    let list = state.read_sections(&report.sections, &of_report, report.node_number, unknown, now).map_err(|error| damaged(error.to_string()))?;
+    state.keep_example(list, &report.sections, &of_report);
+    state.index.join(list);
+    let current = state.current_report(report.number, report.sections, &digests, list);
+    let node = state.nodes.get_mut(report.node_number as usize).ok_or_else(|| damaged("its node is missing".to_owned()))?;
+    node.report = Some(current);
+    Ok(())
+}
+
+/// Texts of contents. Whole ones are kept, because many are edits of them.
+struct Texts {
+    bodies: HashMap<u32, ContentBody>,
+    whole: HashMap<u32, Content>,
+}
+
+impl Texts {
+    fn find(&mut self, number: u32) -> Result<Content, StoreError> {
+        let damaged = |detail: String| StoreError::Damaged { what: "content", detail: format!("content {number}: {detail}") };
+        if let Some(content) = self.whole.get(&number) {
+            return Ok(content.clone());
+        }
+        match self.bodies.get(&number) {
+            None => Err(damaged("it is missing".to_owned())),
+            Some(ContentBody::Whole(text)) => {
+                let content = Content::parse(text.clone()).map_err(|error| damaged(error.to_string()))?;
+                self.whole.insert(number, content.clone());
+                Ok(content)
+            }
+            Some(ContentBody::Edit { of, edit }) => {
+                let (of, edit) = (*of, edit.clone());
+                if of >= number {
+                    return Err(damaged(format!("it is an edit of {of}")));
+                }
+                self.find(of)?.apply(&edit).map_err(|error| damaged(error.to_string()))
+            }
+        }
+    }
+}

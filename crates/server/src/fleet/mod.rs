@@ -1,0 +1,207 @@
+//! What the server knows of every node at this moment, in memory: the fleet index, who the nodes
+//! are, and when they were last heard of. The store has the truth; this is rebuilt from it at the
+//! start.
+//!
+//! Reports are checked where they arrive (`prepare`), and written by one task that gathers what
+//! has come, commits once and then answers all (`record`).
+
+mod load;
+mod node;
+mod prepare;
+mod query;
+mod record;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use domain::decide::judge::LIST_AGE_DAYS_MAX;
+use domain::fleet::{AvailableRows, ContextId, ListId, Tally, VersionFacts, VersionNumber};
+use domain::model::compliance::Verdict;
+use domain::model::content::Content;
+use domain::model::digest::Digest;
+use domain::model::id::NodeId;
+use domain::model::organization::Organization;
+use domain::model::section::{PerSection, Section, System};
+use domain::model::time::{Clock, DAY_MS, Timestamp};
+use store::{Database, StoreError};
+use tokio::sync::{Mutex, Notify, mpsc};
+
+pub use self::node::Node;
+pub use self::prepare::{IncomingContent, IncomingReport, Lacking, PackageFactsRow, ReportError};
+pub use self::query::{FleetSummary, NodeQuery, NodeSort, PagePlace, PageValue, Present};
+pub use self::record::Outcome;
+
+/// Reports that wait to be written; a node that finds it full is asked to come later.
+const WAITING_MAX: usize = 4096;
+
+/// The fleet and the one task that writes reports.
+pub struct Fleet {
+    state: RwLock<State>,
+    /// Held by whoever changes nodes, from reading what is there to having it committed.
+    change: Mutex<()>,
+    work: mpsc::Sender<record::Work>,
+    /// Wakes the long poll of a node.
+    wakers: std::sync::Mutex<HashMap<u32, Arc<Notify>>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Everything, as of now.
+#[derive(Default)]
+pub struct State {
+    /// Lists, standings, and what baselines say of them.
+    pub index: domain::fleet::Fleet,
+    /// Nodes by number.
+    pub nodes: Vec<Node>,
+    by_id: HashMap<NodeId, u32>,
+    /// The organization.
+    pub organization: Organization,
+    contents: HashMap<Digest, u32>,
+    /// By number of the content: its digest, and how many edits it is away from a whole one.
+    known: Vec<(Digest, u8)>,
+    lists: HashMap<(ContextId, u32, u32), ListId>,
+    list_of_packages: HashMap<(ContextId, u32), ListId>,
+    available: HashMap<(ContextId, u32), Arc<AvailableRows>>,
+    systems: HashMap<u32, Arc<System>>,
+    /// Whether a content of the section `condition` says that a reboot is pending.
+    reboots: HashMap<u32, bool>,
+    /// Until when the vendor's repositories vouch for their lists, by the contents of the sections
+    /// `available` and `repositories`.
+    vouched: HashMap<(u32, u32), Timestamp>,
+    /// Tags that follow from facts, by the content of the section `custom`.
+    fact_tags: HashMap<u32, Arc<std::collections::BTreeMap<String, String>>>,
+    /// A report of each whole list, so that similar contents are stored as edits of its.
+    examples: HashMap<ListId, Example>,
+    next_report: u32,
+    check_in_sequence: i64,
+    n_stored_versions: usize,
+    changed_versions: HashSet<VersionNumber>,
+    /// Nodes with work that they have not taken.
+    awaited: HashSet<u32>,
+}
+
+/// The numbers and texts of a report's contents.
+type Example = PerSection<Option<(u32, Arc<Content>)>>;
+
+impl Fleet {
+    /// Reads everything, and starts the task that writes reports.
+    pub async fn load(database: &Database, clock: Arc<dyn Clock>) -> Result<Arc<Self>, StoreError> {
+        let state = load::load(database, clock.now()).await?;
+        let (work, waiting) = mpsc::channel(WAITING_MAX);
+        let fleet = Arc::new(Self { state: RwLock::new(state), change: Mutex::default(), work, wakers: std::sync::Mutex::default(), clock });
+        tokio::spawn(record::write_reports(Arc::downgrade(&fleet), database.clone(), waiting));
+        Ok(fleet)
+    }
+
+    /// What is known now.
+    pub fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, to change it. Only what is committed may be written here.
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps everyone else from changing nodes while it is held.
+    pub(crate) async fn begin_change(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.change.lock().await
+    }
+
+    /// Wakes a node that waits for work.
+    pub(crate) fn wake(&self, number: u32) {
+        self.write().awaited.insert(number);
+        self.waker(number).notify_one();
+    }
+
+    /// What wakes a node.
+    pub(crate) fn waker(&self, number: u32) -> Arc<Notify> {
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner).entry(number).or_default().clone()
+    }
+
+    /// Whether there may be work for a node; asked often, so it costs no query.
+    pub(crate) fn is_awaited(&self, number: u32) -> bool {
+        self.read().awaited.contains(&number)
+    }
+
+    /// There was no more work for a node.
+    pub(crate) fn has_no_work(&self, number: u32) {
+        self.write().awaited.remove(&number);
+    }
+
+    /// A node was heard of.
+    pub(crate) fn saw(&self, number: u32, now: Timestamp) {
+        if let Some(node) = self.read().nodes.get(number as usize) {
+            node.saw(now);
+        }
+    }
+}
+
+impl State {
+    /// The node with this id.
+    pub fn find(&self, id: &NodeId) -> Option<&Node> {
+        self.nodes.get(*self.by_id.get(id)? as usize)
+    }
+
+    /// Puts a new node in.
+    pub(crate) fn insert(&mut self, node: Node) {
+        self.by_id.insert(node.record.id.clone(), node.record.number);
+        self.nodes.push(node);
+    }
+
+    /// The number that the next node gets.
+    pub(crate) fn next_number(&self) -> u32 {
+        u32::try_from(self.nodes.len()).expect("there are fewer than four billion nodes")
+    }
+
+    /// Patches by state on a node.
+    pub fn tally(&self, node: &Node) -> Tally {
+        node.report.as_ref().map(|report| self.index.tally(report.list)).unwrap_or_default()
+    }
+
+    /// What a node runs.
+    pub fn system(&self, node: &Node) -> Option<&Arc<System>> {
+        self.systems.get(&node.report.as_ref()?.sections[Section::System])
+    }
+
+    /// The digest of a content.
+    pub fn digest(&self, content: u32) -> Option<Digest> {
+        self.known.get(content as usize).map(|(digest, _)| *digest)
+    }
+
+    /// A node's verdict at `now`, and whether its last report is too old to prove anything.
+    pub fn verdict(&self, node: &Node, now: Timestamp, stale_before: Timestamp) -> (Verdict, bool) {
+        let Some(report) = &node.report else { return (Verdict::Unknown, false) };
+        if node.collected_at().is_none_or(|at| at < stale_before) {
+            return (Verdict::Unknown, true);
+        }
+        let verdict = if !self.index.has_baseline(self.index.context_of(report.list)) {
+            Verdict::Unknown
+        } else if self.index.tally(report.list).is_non_compliant() || report.reboot_pending {
+            Verdict::NonCompliant
+        } else if now > report.vouched_until || node.lists_refreshed_at().is_none_or(|at| at < now.plus_millis(-i64::from(LIST_AGE_DAYS_MAX) * DAY_MS)) {
+            Verdict::Unknown
+        } else {
+            Verdict::Compliant
+        };
+        (verdict, false)
+    }
+
+    /// Makes sure that delays which passed are seen.
+    pub(crate) fn needs_advance(&self, now: Timestamp) -> bool {
+        self.index.next_change_at().is_some_and(|next| next <= now)
+    }
+
+    fn number_of(&self, digest: &Digest) -> Option<u32> {
+        self.contents.get(digest).copied()
+    }
+
+    /// Since when a version is known.
+    pub fn first_seen_at(&self, number: VersionNumber) -> Timestamp {
+        self.version(number).first_seen_at
+    }
+
+    /// What is known of a version.
+    pub fn version(&self, number: VersionNumber) -> &VersionFacts {
+        self.index.versions.facts(number)
+    }
+}

@@ -1,0 +1,223 @@
+//! Questions about the whole fleet, answered from memory.
+
+use std::cmp::Ordering;
+
+use domain::model::compliance::{Counts, Verdict};
+use domain::model::id::{AccountId, NodeId, RegionId};
+use domain::model::node::{Presence, QuietLimits, presence};
+use domain::model::time::Timestamp;
+
+use crate::fleet::{Node, State};
+
+/// Which nodes are wanted, in which order.
+#[derive(Debug, Clone)]
+pub struct NodeQuery {
+    /// Part of the name or the id, in lower case.
+    pub text: Option<String>,
+    /// Verdict as it stands today.
+    pub verdict: Option<Verdict>,
+    /// Whether they are heard of; without it retired nodes are left out.
+    pub presence: Option<Presence>,
+    /// In one of these accounts.
+    pub accounts: Option<Vec<AccountId>>,
+    /// In this region.
+    pub region: Option<RegionId>,
+    /// With these tags; a tag without a value matches any.
+    pub tags: Vec<(String, Option<String>)>,
+    /// With this product, such as `Debian12`.
+    pub product: Option<String>,
+    /// Order.
+    pub sort: NodeSort,
+    /// The last node of the page before.
+    pub after: Option<PagePlace>,
+    /// Most nodes of the page.
+    pub limit: usize,
+}
+
+/// Orders of nodes; each ends with the id, so that it is total.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NodeSort {
+    /// Most missing patches first.
+    #[default]
+    Missing,
+    /// By name.
+    Name,
+    /// Longest without a report first.
+    LastReport,
+}
+
+/// Where a page ends: the sort column's value and the id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PagePlace {
+    /// The value.
+    pub value: PageValue,
+    /// The id.
+    pub id: NodeId,
+}
+
+/// A sort column's value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PageValue {
+    /// Counts and times.
+    Number(i64),
+    /// Names.
+    Text(String),
+}
+
+/// Sums over all nodes but the retired.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FleetSummary {
+    /// All nodes.
+    pub n_nodes: u32,
+    /// Compliant ones.
+    pub n_compliant: u32,
+    /// Those that are not.
+    pub n_non_compliant: u32,
+    /// Those of which it cannot be said.
+    pub n_unknown: u32,
+    /// Of the unknown, those whose last report is too old.
+    pub n_stale: u32,
+    /// Nodes that are late.
+    pub n_late: u32,
+    /// Nodes that are silent.
+    pub n_silent: u32,
+    /// Patches by state, summed.
+    pub counts: Counts,
+}
+
+/// What a question is asked with besides its filters.
+#[derive(Debug, Clone, Copy)]
+pub struct Present {
+    /// Now.
+    pub now: Timestamp,
+    /// Reports before this instant are stale.
+    pub stale_before: Timestamp,
+    /// How long a node may be quiet.
+    pub limits: QuietLimits,
+}
+
+impl Present {
+    /// Whether a node is heard of.
+    pub fn presence(&self, node: &Node) -> Presence {
+        presence(self.limits, node.seen_at(), node.record.retired_at, self.now)
+    }
+}
+
+/// A node's place in an order, without copying its name.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Key<'a> {
+    Number(i64),
+    Text(&'a str),
+}
+
+impl State {
+    /// A page of nodes, and how many there are on all pages.
+    pub fn list(&self, query: &NodeQuery, present: &Present) -> (Vec<&Node>, u32) {
+        let after = query.after.as_ref().map(|place| {
+            let key = match &place.value {
+                PageValue::Number(number) => Key::Number(*number),
+                PageValue::Text(text) => Key::Text(text),
+            };
+            (key, place.id.as_str())
+        });
+        let mut n_found = 0;
+        // The page is kept sorted while nodes go by: most do not get in.
+        let mut page: Vec<((Key, &str), &Node)> = Vec::with_capacity(query.limit + 1);
+        for node in self.nodes.iter().filter(|node| self.matches(node, query, present)) {
+            n_found += 1;
+            let place = (self.key(node, query.sort), node.record.id.as_str());
+            if after.as_ref().is_some_and(|after| place <= *after) || (page.len() == query.limit && page.last().is_some_and(|(last, _)| place >= *last)) {
+                continue;
+            }
+            let at = page.partition_point(|(other, _)| other.cmp(&place) == Ordering::Less);
+            page.insert(at, (place, node));
+            page.truncate(query.limit);
+        }
+        (page.into_iter().map(|(_, node)| node).collect(), n_found)
+    }
+
+    /// Every node that a query finds.
+    pub fn find_all<'a>(&'a self, query: &'a NodeQuery, present: &'a Present) -> impl Iterator<Item = &'a Node> {
+        self.nodes.iter().filter(move |node| self.matches(node, query, present))
+    }
+
+    fn key<'a>(&self, node: &'a Node, sort: NodeSort) -> Key<'a> {
+        match sort {
+            NodeSort::Missing => Key::Number(-i64::from(self.tally(node).n_missing())),
+            NodeSort::Name => Key::Text(&node.name),
+            NodeSort::LastReport => Key::Number(node.collected_at().map_or(0, Timestamp::as_millis)),
+        }
+    }
+
+    /// Where a node stands in an order.
+    pub fn place(&self, node: &Node, sort: NodeSort) -> PagePlace {
+        let value = match self.key(node, sort) {
+            Key::Number(number) => PageValue::Number(number),
+            Key::Text(text) => PageValue::Text(text.to_owned()),
+        };
+        PagePlace { value, id: node.record.id.clone() }
+    }
+
+    fn matches(&self, node: &Node, query: &NodeQuery, present: &Present) -> bool {
+        let is_present = match query.presence {
+            Some(presence) => present.presence(node) == presence,
+            None => node.record.retired_at.is_none(),
+        };
+        let has_tag = |(key, value): &(String, Option<String>)| {
+            let own = node.tags.get(key).map(|(_, value)| value);
+            let of_facts = || node.report.as_ref().and_then(|report| report.fact_tags.get(key));
+            own.or_else(of_facts).is_some_and(|found| value.as_ref().is_none_or(|wanted| wanted == found))
+        };
+        is_present
+            && query.accounts.as_ref().is_none_or(|accounts| accounts.contains(&node.record.account_id))
+            && query.region.as_ref().is_none_or(|region| node.record.region_id == *region)
+            && query.text.as_ref().is_none_or(|text| contains_ignoring_case(&node.name, text) || node.record.id.as_str().contains(text.as_str()))
+            && query.product.as_ref().is_none_or(|product| self.system(node).is_some_and(|system| system.platform.product == *product))
+            && query.tags.iter().all(has_tag)
+            && query.verdict.is_none_or(|verdict| self.verdict(node, present.now, present.stale_before).0 == verdict)
+    }
+
+    /// Sums over all nodes, as things stand now.
+    pub fn summarize(&self, present: &Present) -> FleetSummary {
+        let mut summary = FleetSummary::default();
+        let mut sums = [0_u64; 9];
+        for node in self.nodes.iter().filter(|node| node.record.retired_at.is_none()) {
+            summary.n_nodes += 1;
+            let (verdict, stale) = self.verdict(node, present.now, present.stale_before);
+            summary.n_stale += u32::from(stale);
+            match verdict {
+                Verdict::Compliant => summary.n_compliant += 1,
+                Verdict::NonCompliant => summary.n_non_compliant += 1,
+                Verdict::Unknown => summary.n_unknown += 1,
+            }
+            match present.presence(node) {
+                Presence::Late => summary.n_late += 1,
+                Presence::Silent => summary.n_silent += 1,
+                _ => {}
+            }
+            for (sum, count) in sums.iter_mut().zip(self.tally(node).0) {
+                *sum += u64::from(count.unsigned_abs());
+            }
+        }
+        let [missing, failed, installed_pending_reboot, installed_rejected, available_security_update, installed, installed_other, security, critical] =
+            sums.map(|sum| u32::try_from(sum).unwrap_or(u32::MAX));
+        summary.counts = Counts {
+            missing,
+            failed,
+            installed_pending_reboot,
+            installed_rejected,
+            available_security_update,
+            installed,
+            installed_other,
+            security_non_compliant: security,
+            critical_non_compliant: critical,
+        };
+        summary
+    }
+}
+
+/// Whether `text` contains `part`, which is in lower case. Host names are ASCII.
+fn contains_ignoring_case(text: &str, part: &str) -> bool {
+    let (text, part) = (text.as_bytes(), part.as_bytes());
+    part.is_empty() || text.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
+}
