@@ -49,7 +49,7 @@ pub async fn find(app: &App, _caller: &Caller, id: &str, day: Option<&str>) -> R
 }
 
 async fn read(app: &App, heading: &Heading, machine: Option<String>, numbers: &PerSection<u32>) -> Result<Inventory, ActionError> {
-    let sections = read_sections(&mut app.database().read().await?, numbers).await?;
+    let sections = read_sections(&mut app.fleet().begin_read(app.database(), &numbers.0).await?, numbers).await?;
     let ecosystem = section::read_system(&sections[Section::System]).map(|system| system.platform.id).unwrap_or_default();
     let state = app.fleet().read();
     let find = |name: &str, architecture: &str, version: &str| state.index.versions.find(&VersionKey { ecosystem: &ecosystem, name, architecture, version });

@@ -90,6 +90,7 @@ async fn load_contents(state: &mut State, tx: &mut ReadTx) -> Result<(), StoreEr
         state.known.push((digest, before.flatten().unwrap_or_default()));
         state.contents.insert(digest, number);
     }
+    state.n_stored_contents = state.known.len();
     Ok(())
 }
 

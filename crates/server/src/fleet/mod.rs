@@ -23,7 +23,7 @@ use domain::model::id::NodeId;
 use domain::model::organization::Organization;
 use domain::model::section::{PerSection, Section, System};
 use domain::model::time::{Clock, DAY_MS, Timestamp};
-use store::{Database, StoreError};
+use store::{Database, ReadTx, StoreError};
 use tokio::sync::{Mutex, Notify, mpsc};
 
 pub use self::node::Node;
@@ -74,6 +74,8 @@ pub struct State {
     next_report: u32,
     check_in_sequence: i64,
     n_stored_versions: usize,
+    /// Contents with lower numbers are committed; the others are about to be.
+    n_stored_contents: usize,
     changed_versions: HashSet<VersionNumber>,
     /// Nodes with work that they have not taken.
     awaited: HashSet<u32>,
@@ -105,6 +107,16 @@ impl Fleet {
     /// Keeps everyone else from changing nodes while it is held.
     pub(crate) async fn begin_change(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.change.lock().await
+    }
+
+    /// Begins reading the store, once it holds these contents: memory knows a report a moment before
+    /// it is committed.
+    pub(crate) async fn begin_read(&self, database: &Database, contents: &[u32]) -> Result<ReadTx, StoreError> {
+        let n_stored = self.read().n_stored_contents;
+        if contents.iter().any(|number| *number as usize >= n_stored) {
+            drop(self.begin_change().await);
+        }
+        database.read().await
     }
 
     /// Wakes a node that waits for work.

@@ -159,7 +159,7 @@ async fn find_text(fleet: &Fleet, database: &Database, node_number: u32, section
     };
     let content = match in_index {
         Some(content) => content,
-        None => database.read().await?.find_content(number).await?,
+        None => fleet.begin_read(database, &[number]).await?.find_content(number).await?,
     };
     Ok(Some((number, content)))
 }
@@ -172,7 +172,7 @@ async fn read_again(fleet: &Fleet, database: &Database, prepared: &mut Prepared)
         READ.into_iter().filter(wanted).filter_map(|section| Some((section, state.number_of(&prepared.digests[section])?))).collect()
     };
     for (section, number) in wanted {
-        let content = database.read().await?.find_content(number).await?;
+        let content = fleet.begin_read(database, &[number]).await?.find_content(number).await?;
         prepared.texts.insert(section, content);
     }
     Ok(())

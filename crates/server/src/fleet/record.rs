@@ -122,6 +122,9 @@ async fn write_batch(fleet: &Arc<Fleet>, database: &Database, batch: impl Iterat
     }
     match rows.store(database).await {
         Ok(()) => {
+            let mut state = fleet.write();
+            state.n_stored_contents = state.known.len();
+            drop(state);
             // Whoever has gone away needs no answer.
             for answer in reported {
                 let _ = answer.send(Ok(()));
