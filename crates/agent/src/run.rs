@@ -15,7 +15,7 @@ use domain::model::digest::Digest;
 use domain::model::inventory::Inventory;
 use domain::model::order::{self, Order, OrderError, Task};
 use domain::model::problem::{Problem, ProblemCode};
-use domain::model::section::{self, PackageFacts, Section};
+use domain::model::section::{self, PackageFacts, PerSection, Section};
 use domain::model::time::{Clock, DAY_MS, Timestamp};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -79,7 +79,7 @@ const SMALL_TEXT_BYTES: usize = 1024;
 pub async fn run(parts: AgentParts, stop: impl Future<Output = ()>) -> Result<(), RunError> {
     let identity = parts.state.identity()?.ok_or(RunError::NotEnrolled)?;
     let transport = connect(&parts)?;
-    let agent = Agent { boot: enroll::boot(&Root::new("/")), parts, identity, transport, scan_seconds: 3600, poll_seconds: 50, tags: None };
+    let agent = Agent { boot: enroll::boot(&Root::new("/")), parts, identity, transport, scan_seconds: 3600, poll_seconds: 50, tags: None, unkept: None };
     tokio::select! {
         ended = agent.live() => ended,
         () = stop => Ok(()),
@@ -101,6 +101,15 @@ struct Agent {
     poll_seconds: u32,
     /// Tags that the cloud gives this machine, asked for once.
     tags: Option<BTreeMap<String, String>>,
+    /// The newest report, when the disk has no room for it.
+    unkept: Option<Unkept>,
+}
+
+/// A report in memory.
+struct Unkept {
+    report: KeptReport,
+    sections: PerSection<Content>,
+    facts: BTreeMap<String, PackageFacts>,
 }
 
 /// Why the agent has to say hello again.
@@ -138,7 +147,7 @@ impl Agent {
         loop {
             match self.say_hello_and_work(&mut wait, &mut next_scan).await {
                 Ok(()) => return Ok(()),
-                Err(Setback::End(error)) => return Err(error),
+                Err(Setback::End(error)) => return if self.was_retired(&error).await { Ok(()) } else { Err(error) },
                 Err(Setback::Cloned) => self.become_own_node().await?,
                 Err(Setback::Away(error)) => warn!(error = %chain(&error), "the server is away; next try in about {} s", wait.as_secs().max(1)),
             }
@@ -147,6 +156,18 @@ impl Agent {
             wait = (wait * 2).min(RETRY_MAX);
             self.scan_if_due(&mut next_scan).await;
         }
+    }
+
+    /// Whether a refusal means that this node was retired: then one last order says so.
+    async fn was_retired(&mut self, error: &RunError) -> bool {
+        let RunError::Refused { .. } = error else { return false };
+        let Ok(last) = self.transport.orders(&self.boot, self.poll_seconds).await else { return false };
+        for signed in &last.orders {
+            if let Ok(true) = self.obey(signed).await {
+                return true;
+            }
+        }
+        false
     }
 
     /// Between a half and three halves of a time, spread by who this is and when.
@@ -160,7 +181,9 @@ impl Agent {
         let asked_at = self.parts.clock.now();
         let welcome = self.transport.hello(&Hello { presented, generation: self.identity.generation }).await?;
         self.identity.clock_behind_ms = welcome.now.as_millis() - asked_at.as_millis();
-        self.parts.state.set_identity(&self.identity)?;
+        if let Err(error) = self.parts.state.set_identity(&self.identity) {
+            note(&error);
+        }
         info!("connected to {} as {}", self.parts.config.server, self.identity.node_id);
         (self.scan_seconds, self.poll_seconds) = (welcome.scan_seconds, welcome.poll_seconds);
         *wait = RETRY_MIN;
@@ -214,20 +237,27 @@ impl Agent {
             Err(error) => return Some(note(&error)),
         };
         inventory.host.tags = self.tags.clone().unwrap_or_default();
-        self.keep(&inventory).err().map(|error| note(&error))
+        let (heading, sections) = section::write(&inventory);
+        let facts = inventory.packages.iter().map(|package| (format!("{}\t{}\t{}", package.name, package.architecture, package.version), PackageFacts::of(package)));
+        let fresh = Unkept { report: KeptReport { heading, sections: sections.digests() }, sections, facts: facts.collect() };
+        self.unkept = None;
+        if let Err(error) = self.keep(&fresh) {
+            // A full disk must not keep the server from hearing of it.
+            note(&error);
+            self.unkept = Some(fresh);
+        }
+        None
     }
 
-    fn keep(&mut self, inventory: &Inventory) -> Result<(), StateError> {
-        let (heading, sections) = section::write(inventory);
-        let report = KeptReport { heading, sections: sections.digests() };
+    fn keep(&mut self, fresh: &Unkept) -> Result<(), StateError> {
+        let report = &fresh.report;
         let last = self.parts.state.waiting()?.pop();
         let is_new = last.as_ref().map(|(_, last)| last.sections) != Some(report.sections);
         if let Some((number, _)) = last.filter(|_| !is_new) {
             // Only the times differ: the newer ones count.
             self.parts.state.remove_waiting(number)?;
         }
-        let facts = inventory.packages.iter().map(|package| (format!("{}\t{}\t{}", package.name, package.architecture, package.version), PackageFacts::of(package)));
-        let n_dropped = self.parts.state.push(&report, &sections, &facts.collect())?;
+        let n_dropped = self.parts.state.push(report, &fresh.sections, &fresh.facts)?;
         if n_dropped > 0 {
             warn!("{n_dropped} reports that were kept too long are dropped");
         }
@@ -238,11 +268,37 @@ impl Agent {
     async fn send_waiting(&mut self) -> Result<(), Setback> {
         for (number, report) in self.parts.state.waiting()? {
             self.send(&report).await?;
-            self.parts.state.set_acknowledged(&report)?;
             self.parts.state.remove_waiting(number)?;
+            self.acknowledge(&report);
         }
-        self.parts.state.tidy()?;
+        if let Some(unkept) = self.unkept.as_ref().map(|unkept| unkept.report.clone()) {
+            self.send(&unkept).await?;
+            self.acknowledge(&unkept);
+            self.unkept = None;
+        }
+        if let Err(error) = self.parts.state.tidy() {
+            note(&error);
+        }
         Ok(())
+    }
+
+    /// The server has a report; when that cannot be kept, the next one is sent whole.
+    fn acknowledge(&self, report: &KeptReport) {
+        if let Err(error) = self.parts.state.set_acknowledged(report) {
+            note(&error);
+        }
+    }
+
+    /// The text of a content, from memory or from the disk.
+    fn content(&self, digest: &Digest) -> Result<Option<Content>, StateError> {
+        let in_memory = self.unkept.iter().flat_map(|unkept| Section::ALL.map(|section| (unkept.report.sections[section], &unkept.sections[section])));
+        let found = in_memory.filter(|(known, _)| known == digest).map(|(_, content)| content.clone()).next();
+        found.map_or_else(|| self.parts.state.content(digest), |content| Ok(Some(content)))
+    }
+
+    fn facts(&self, report: &KeptReport) -> Result<BTreeMap<String, PackageFacts>, StateError> {
+        let in_memory = self.unkept.as_ref().filter(|unkept| unkept.report == *report).map(|unkept| unkept.facts.clone());
+        in_memory.map_or_else(|| self.parts.state.facts(&report.sections[Section::Packages]), Ok)
     }
 
     async fn send(&self, report: &KeptReport) -> Result<(), Setback> {
@@ -264,11 +320,11 @@ impl Agent {
                 return Ok(());
             }
             for digest in &answer.contents {
-                let content = self.parts.state.content(digest)?.map(|content| (*digest, None, content.text().to_owned()));
+                let content = self.content(digest)?.map(|content| (*digest, None, content.text().to_owned()));
                 contents.retain(|(known, _, _)| known != digest);
                 contents.extend(content);
             }
-            let facts = self.parts.state.facts(&report.sections[Section::Packages])?;
+            let facts = self.facts(report)?;
             packages = answer.packages.iter().filter_map(|package| Some((package.clone(), facts.get(package)?.clone()))).collect();
         }
         // A content that was lost on this node cannot be sent; the next scan brings a whole report.
@@ -285,8 +341,8 @@ impl Agent {
             if before == Some(digest) || contents.iter().any(|(known, _, _)| *known == digest) {
                 continue;
             }
-            let Some(content) = self.parts.state.content(&digest)? else { continue };
-            let old: Option<(Digest, Content)> = before.and_then(|before| Some((before, self.parts.state.content(&before).ok()??)));
+            let Some(content) = self.content(&digest)? else { continue };
+            let old: Option<(Digest, Content)> = before.and_then(|before| Some((before, self.content(&before).ok()??)));
             let edit = old.map(|(before, old)| (before, old.edit_to(&content))).filter(|(_, edit)| edit.len() < content.text().len());
             match edit {
                 Some((before, edit)) => contents.push((digest, Some(before), edit)),
