@@ -9,7 +9,7 @@ use crate::page::Page;
 use crate::v1::activation::{Activation, CreateActivation, CreatedActivation};
 use crate::v1::baseline::{Baseline, BaselineDetail};
 use crate::v1::key::{RotateKey, RotatedKey};
-use crate::v1::node::{BetweenDays, Change, Changed, EditTags, ListNodePatches, ListNodes, Node, NodeDetail, NodeEvent, NodePatch, OnDay};
+use crate::v1::node::{BetweenDays, Change, Changed, EditTags, ListNodePatches, ListNodes, ListPage, Node, NodeDetail, NodeEvent, NodePatch, OnDay, Report};
 use crate::v1::operation::{CreateOperation, Operation};
 use crate::v1::organization::{CreateMember, Member, MoveMember, MoveNodes, Organization};
 use crate::v1::patch::{ListPatches, Patch, PatchNode};
@@ -88,6 +88,11 @@ impl Client {
     /// What changed on a node between the ends of two days.
     pub async fn node_changes(&self, id: &str, query: &BetweenDays) -> Result<Vec<Change>, ClientError> {
         self.get(&format!("/nodes/{id}/changes"), query).await
+    }
+
+    /// A page of a node's reports that said something new.
+    pub async fn node_reports(&self, id: &str, query: &ListPage) -> Result<Page<Report>, ClientError> {
+        self.get(&format!("/nodes/{id}/reports"), query).await
     }
 
     /// What happened to a node.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::client::{Client, ClientError};
-use api::v1::node::{BetweenDays, EditTags, ListNodePatches, ListNodes, NodeDetail, NodePatch, OnDay};
+use api::v1::node::{BetweenDays, EditTags, ListNodePatches, ListNodes, ListPage, NodeDetail, NodePatch, OnDay};
 use api::v1::operation::{CreateOperation, OperationKind};
 use api::v1::organization::MoveNodes;
 use clap::Subcommand;
@@ -62,6 +62,15 @@ enum NodeCommand {
         /// The later day
         #[arg(long)]
         to: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Reports of a node that said something new
+    Reports {
+        /// Id or name
+        node: String,
+        #[command(flatten)]
+        page: PageArguments,
         #[command(flatten)]
         remote: Remote,
     },
@@ -183,6 +192,16 @@ pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
             }
             let plain = |line: Option<String>| line.unwrap_or_default().replace('\t', " ");
             printer.table(["section", "before", "after"], changes.into_iter().map(|change| [change.section, plain(change.before), plain(change.after)]));
+        }
+        NodeCommand::Reports { node, page, remote } => {
+            let query = ListPage { cursor: page.cursor, limit: Some(page.limit) };
+            let reports = remote.ask(async |client| client.node_reports(&find_id(&client, &node).await?, &query).await)?;
+            if remote.format == Format::Json {
+                printer.json(&reports)?;
+                return Ok(Exit::Success);
+            }
+            printer.table(["collected", "received", "what changed"], reports.items.into_iter().map(|report| [report.collected_at, report.received_at, report.changed.join(", ")]));
+            printer.next_page(reports.next_cursor.as_deref());
         }
         NodeCommand::Events { node, remote } => {
             let events = remote.ask(async |client| client.node_events(&find_id(&client, &node).await?).await)?;
