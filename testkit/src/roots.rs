@@ -1,11 +1,15 @@
 //! Real Debian systems in folders: made once with debootstrap, changed under an overlay.
 //!
 //! Everything that is installed or configured happens below these folders; the machine itself is
-//! never touched. Needs root, debootstrap and the mirror that the machine's own apt uses.
+//! never touched. Needs root, debootstrap and the mirror that the machine's own apt uses. The systems
+//! are kept in a cache outside the tree, which checkouts share.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
+
+use domain::model::digest::Digest;
 
 /// Servers and libraries that usually have updates, so that there is something to find.
 const PACKAGES: &str = "ca-certificates,openssl,curl,openssh-client,libxml2,bind9-host,vim-tiny,rsync,python3-minimal,nginx-light,perl,git";
@@ -13,30 +17,51 @@ const PACKAGES: &str = "ca-certificates,openssl,curl,openssh-client,libxml2,bind
 /// The folder with the unchanged system of a release: installed from the release's own suite
 /// without updates, then pointed at updates and security. Made at first use.
 pub fn base(release: &str) -> PathBuf {
+    base_with(release, "", PACKAGES)
+}
+
+/// The same with other packages, under a name of its own.
+pub fn base_with(release: &str, name: &str, packages: &str) -> PathBuf {
     let roots = roots_folder();
     fs::create_dir_all(&roots).expect("the folder of test roots can be made");
-    let root = roots.join(release);
+    // Checkouts whose recipes differ do not share.
+    let recipe = Digest::of(format!("{RECIPE} {release} {packages}").as_bytes()).short(8);
+    let name = if name.is_empty() { format!("{release}-{recipe}") } else { format!("{release}-{name}-{recipe}") };
+    let root = roots.join(&name);
     // Tests run as processes of their own; the first one makes the root, the others wait.
-    let lock = File::create(roots.join(format!("{release}.lock"))).expect("the lock can be made");
+    let lock = File::create(roots.join(format!("{name}.lock"))).expect("the lock can be made");
     lock.lock().expect("the lock can be taken");
-    let done = roots.join(format!("{release}.done"));
-    if !done.exists() {
-        make(release, &root);
+    let done = roots.join(format!("{name}.done"));
+    if !is_fresh(&done) {
+        let _ = fs::remove_file(&done);
+        make(release, packages, &root);
         File::create(&done).expect("the mark can be made");
     }
     root
 }
 
-fn roots_folder() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target"), PathBuf::from);
-    target.join("roots")
+/// Changes whenever `make` does.
+const RECIPE: u32 = 2;
+/// Lists that are older tell the tests nothing about the mirror of today.
+const FRESH_FOR: Duration = Duration::from_hours(7 * 24);
+
+fn is_fresh(mark: &Path) -> bool {
+    fs::metadata(mark).and_then(|metadata| metadata.modified()).is_ok_and(|made_at| made_at.elapsed().is_ok_and(|age| age < FRESH_FOR))
 }
 
-fn make(release: &str, root: &Path) {
+fn roots_folder() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"))).unwrap_or_else(std::env::temp_dir);
+    cache.join("fettle-test-roots")
+}
+
+fn make(release: &str, packages: &str, root: &Path) {
     let _ = fs::remove_dir_all(root);
     let (main, security) = mirrors();
-    run(Command::new("debootstrap").args(["--variant=minbase", &format!("--include={PACKAGES}"), release]).arg(root).arg(&main));
+    run(Command::new("debootstrap").args(["--variant=minbase", &format!("--include={packages}"), release]).arg(root).arg(&main));
     fs::write(root.join("usr/sbin/policy-rc.d"), "#!/bin/sh\nexit 101\n").expect("the root can be written");
+    // Each node that starts from here gets an id of its own.
+    fs::write(root.join("etc/machine-id"), "").expect("the root can be written");
     let sources = format!("deb {main} {release} main\ndeb {main} {release}-updates main\ndeb {security} {release}-security main\n");
     fs::write(root.join("etc/apt/sources.list"), sources).expect("the root can be written");
     run(chroot(root, ["apt-get", "-qq", "update"]).env("DEBIAN_FRONTEND", "noninteractive"));

@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use crate::{sh, walls};
+use anyhow::ensure;
+
+use crate::{prepare, sh, walls};
 
 /// Every check, the quick ones first.
 pub fn check() -> anyhow::Result<()> {
@@ -18,9 +20,25 @@ pub fn check() -> anyhow::Result<()> {
     sh::run("cargo", &["deny", "--all-features", "check", "licenses", "bans", "sources"])
 }
 
-/// Every test.
-pub fn test() -> anyhow::Result<()> {
-    if sh::has("cargo-nextest") { sh::run("cargo", &["nextest", "run", "--workspace", "--locked"]) } else { sh::run("cargo", &["test", "--workspace", "--locked"]) }
+/// Arguments of `cargo xtask test`.
+#[derive(clap::Args)]
+pub struct TestArguments {
+    /// Fail where this machine cannot run a test, in place of skipping it
+    #[arg(long)]
+    no_skips: bool,
+}
+
+/// Every test that this machine can run.
+pub fn test(arguments: &TestArguments) -> anyhow::Result<()> {
+    let missing = prepare::missing_capabilities()?;
+    for (what, tests) in &missing {
+        eprintln!("skipped for want of {what}: tests named {}", tests.join(", "));
+    }
+    ensure!(missing.is_empty() || !arguments.no_skips, "tests would be skipped");
+    let mut command = Command::new("cargo");
+    command.args(if sh::has("cargo-nextest") { ["nextest", "run"].as_slice() } else { &["test"] }).args(["--workspace", "--locked", "--"]);
+    command.args(missing.iter().flat_map(|(_, tests)| *tests).flat_map(|test| ["--skip", test]));
+    sh::run_with(&mut command)
 }
 
 /// Writes or checks the documents that follow from the code.

@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::ensure;
-
 use crate::sh;
 
 /// A file that shows that a package is there, and the package.
-const PACKAGES: [(&str, &str); 9] = [
+const PACKAGES: [(&str, &str); 11] = [
     ("/usr/lib/postgresql", "postgresql"),
     ("/usr/sbin/debootstrap", "debootstrap"),
+    ("/usr/sbin/ip", "iproute2"),
+    ("/usr/sbin/ethtool", "ethtool"),
     ("/usr/bin/chromium", "chromium"),
     ("/usr/bin/chromedriver", "chromium-driver"),
     ("/usr/bin/lz4", "lz4"),
@@ -20,18 +20,36 @@ const PACKAGES: [(&str, &str); 9] = [
     ("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "fonts-dejavu-core"),
 ];
 
-/// Installs what is missing.
+/// What some tests cannot do without: what it is, a file that shows it, and parts of their names.
+const CAPABILITIES: [(&str, &str, &[&str]); 5] = [
+    ("the rights of root", "", &["testbed::", "apt_candidates::", "refresh::", "deb_versions::", "postgres"]),
+    ("debootstrap", "/usr/sbin/debootstrap", &["testbed::", "apt_candidates::", "refresh::", "deb_versions::"]),
+    ("iproute2", "/usr/sbin/ip", &["testbed::"]),
+    ("PostgreSQL", "/usr/lib/postgresql", &["postgres"]),
+    ("Chromium", "/usr/bin/chromedriver", &["browser::"]),
+];
+
+/// Installs what is missing, where that is possible.
 pub fn prepare() -> anyhow::Result<()> {
     let missing: Vec<_> = PACKAGES.iter().filter(|(file, package)| !Path::new(file).exists() && !is_installed(package)).map(|(_, package)| *package).collect();
-    let is_root = sh::output(Command::new("id").arg("-u"))?.stdout == b"0\n";
-    ensure!(is_root, "the tests make package roots and overlays: run them as root, such as in a container");
-    if missing.is_empty() {
+    if missing.is_empty() || !is_root()? || !sh::has("apt-get") {
         return Ok(());
     }
     sh::run("apt-get", &["update", "-qq"])?;
     let mut install = Command::new("apt-get");
     install.args(["install", "-y", "-qq", "--no-upgrade", "--no-install-recommends"]).args(missing).env("DEBIAN_FRONTEND", "noninteractive");
     sh::run_with(&mut install)
+}
+
+/// What this machine lacks, with parts of the names of the tests that need it.
+pub fn missing_capabilities() -> anyhow::Result<Vec<(&'static str, &'static [&'static str])>> {
+    let is_root = is_root()?;
+    let is_missing = |file: &str| if file.is_empty() { !is_root } else { !Path::new(file).exists() };
+    Ok(CAPABILITIES.into_iter().filter(|(_, file, _)| is_missing(file)).map(|(what, _, tests)| (what, tests)).collect())
+}
+
+fn is_root() -> anyhow::Result<bool> {
+    Ok(sh::output(Command::new("id").arg("-u"))?.stdout == b"0\n")
 }
 
 fn is_installed(package: &str) -> bool {

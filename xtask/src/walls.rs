@@ -18,7 +18,7 @@ const OWN_CRATES: [(&str, &[&str]); 8] = [
     ("server", &["domain", "api", "store"]),
     ("cli", &["domain", "api", "store", "agent", "server"]),
     ("testkit", &["domain"]),
-    ("xtask", &[]),
+    ("xtask", &["testkit"]),
 ];
 
 /// Crates that may be known in some rooms only.

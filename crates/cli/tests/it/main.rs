@@ -6,4 +6,5 @@ mod browser;
 mod harness;
 mod refresh;
 mod scan;
+mod testbed;
 mod up;

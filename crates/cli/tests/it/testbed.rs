@@ -1,0 +1,224 @@
+//! Real nodes with systemd, each in its own namespaces, and the server on an address of its own.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use domain::model::time::{HOUR_MS, Timestamp};
+use serde_json::Value;
+use testkit::testbed::{LinkQuality, NodeOptions, SERVER, Testbed};
+
+use crate::harness::wait_for;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_fettle");
+
+struct Fleet {
+    bed: Testbed,
+    data: tempfile::TempDir,
+    server: Child,
+}
+
+impl Fleet {
+    fn start() -> Self {
+        let (bed, data) = (Testbed::start(Path::new(PROGRAM)), testkit::folder());
+        let server = start_server(&bed, data.path());
+        Self { bed, data, server }
+    }
+
+    fn restart_server(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+        self.server = start_server(&self.bed, self.data.path());
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.bed.at_server(Path::new(PROGRAM)).args(arguments).args(["--format", "json", "--data"]).arg(self.data.path()).output().unwrap();
+        let log = || fs::read_to_string(self.data.path().join("log")).unwrap_or_default();
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}{}", String::from_utf8_lossy(&output.stderr), log()))
+    }
+
+    fn run(&self, arguments: &[&str]) {
+        let output = self.bed.at_server(Path::new(PROGRAM)).args(arguments).arg("--data").arg(self.data.path()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn nodes(&self) -> Vec<Value> {
+        self.json(&["node", "list", "--sort", "name"])["items"].as_array().unwrap().clone()
+    }
+
+    fn node(&self, name: &str) -> Option<Value> {
+        self.nodes().into_iter().find(|node| node["name"] == name)
+    }
+
+    fn wait_for_presence(&self, name: &str, presence: &str) {
+        wait_for(&format!("{name} to be {presence}"), || self.node(name).filter(|node| node["presence"] == presence));
+    }
+
+    fn code(&self) -> String {
+        self.json(&["activation", "create", "--limit", "10", "--tag", "bed=test"])["code"].as_str().unwrap().to_owned()
+    }
+
+    fn add(&mut self, name: &str, options: NodeOptions, code: &str) {
+        self.bed.add(name, options);
+        self.bed.shell(name, &format!("fettle agent enroll --server https://{SERVER}:7300 --activation {code}"));
+    }
+
+    fn reports(&self, name: &str) -> Vec<Value> {
+        self.json(&["node", "reports", name, "--limit", "500"])["items"].as_array().unwrap().clone()
+    }
+
+    fn events(&self, name: &str, kind: &str) -> Vec<Value> {
+        self.json(&["node", "events", name]).as_array().unwrap().iter().filter(|event| event["kind"] == kind).cloned().collect()
+    }
+
+    /// Waits until a node has reported once more.
+    fn wait_for_report(&self, name: &str) {
+        let last_scan_at = || self.node(name).unwrap()["last_scan_at"].clone();
+        let before = last_scan_at();
+        wait_for(&format!("one more report of {name}"), || (last_scan_at() != before).then_some(()));
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+fn start_server(bed: &Testbed, data: &Path) -> Child {
+    let mut command = bed.at_server(Path::new(PROGRAM));
+    command.args(["up", "--no-local-node", "--listen", "0.0.0.0:7300", "--scan-every", "2", "--poll-for", "1", "--late-after", "5", "--silent-after", "12", "--data"]).arg(data);
+    let log = File::options().create(true).append(true).open(data.join("log")).unwrap();
+    let mut server = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("sign in")), "the server did not start");
+    server
+}
+
+#[test]
+fn five_nodes_live_through_a_partition_a_killed_server_and_a_reboot() {
+    let mut fleet = Fleet::start();
+    let code = fleet.code();
+    for name in ["n1", "n2", "n3", "n4", "n5"] {
+        fleet.add(name, NodeOptions::default(), &code);
+    }
+    wait_for("five reports", || (fleet.nodes().iter().filter(|node| !node["last_scan_at"].is_null()).count() == 5).then_some(()));
+    assert_eq!(fleet.bed.shell("n1", "systemctl is-active fettle-agent.service").trim(), "active");
+    let host = fleet.json(&["node", "packages", "n1"])["host"].clone();
+    assert!(host["services"].as_array().unwrap().iter().any(|service| service["name"] == "fettle-agent.service" && service["active"] == "active"));
+    assert_eq!(host["interfaces"][0]["addresses"][0], "10.77.0.2/16");
+
+    // A partition: late, then silent; what was found meanwhile comes in its order.
+    fleet.bed.partition("n2");
+    for number in 1..=3 {
+        fleet.bed.shell("n2", &format!("mkdir -p /etc/fettle/inventory.d && echo '{{\"change\": {number}}}' > /etc/fettle/inventory.d/test.json"));
+        let kept = format!("grep -l test /var/lib/fettle-agent/contents/* | xargs grep -l 'change.:{number}' && ls /var/lib/fettle-agent/outbox/");
+        wait_for("a kept report", || (!fleet.bed.shell("n2", &format!("{kept} || true")).is_empty()).then_some(()));
+    }
+    fleet.wait_for_presence("n2", "late");
+    fleet.wait_for_presence("n2", "silent");
+    assert_eq!(fleet.node("n1").unwrap()["presence"], "online", "the others are not touched");
+    let before = fleet.reports("n2").len();
+    fleet.bed.heal("n2");
+    fleet.wait_for_presence("n2", "online");
+    let reports = wait_for("the kept reports", || Some(fleet.reports("n2")).filter(|reports| reports.len() >= before + 3));
+    let collected: Vec<_> = reports.iter().map(|report| report["collected_at"].as_str().unwrap()).collect();
+    assert!(collected.is_sorted_by(|newer, older| newer >= older), "{collected:?}");
+    assert_eq!(fleet.json(&["node", "packages", "n2"])["host"]["custom"]["test"]["change"], 3);
+
+    // The server is killed while a node changes and reports all the time.
+    let ids: Vec<_> = fleet.nodes().iter().map(|node| node["id"].clone()).collect();
+    fleet.bed.shell("n3", "mkdir -p /etc/fettle/inventory.d; (i=0; while [ $i -lt 400 ]; do i=$((i+1)); echo $i > /etc/fettle/inventory.d/n.new; mv /etc/fettle/inventory.d/n.new /etc/fettle/inventory.d/n.json; sleep 0.1; done) > /dev/null 2>&1 &");
+    for _ in 0..3 {
+        let reported = fleet.reports("n3").len();
+        wait_for("a report to be under way", || (fleet.reports("n3").len() > reported).then_some(()));
+        fleet.restart_server();
+    }
+    wait_for("five nodes again", || (fleet.nodes().iter().filter(|node| node["presence"] == "online").count() == 5).then_some(()));
+    assert_eq!(fleet.nodes().iter().map(|node| node["id"].clone()).collect::<Vec<_>>(), ids, "nothing is lost, nothing double");
+    wait_for("the last change", || (fleet.json(&["node", "packages", "n3"])["host"]["custom"]["n"] == 400).then_some(()));
+    let mut collected: Vec<_> = fleet.reports("n3").iter().map(|report| report["collected_at"].clone()).collect();
+    let n_reports = collected.len();
+    collected.dedup();
+    assert_eq!(collected.len(), n_reports, "no report is there twice");
+
+    // A reboot is a reboot, not a clone.
+    let booted_at = fleet.json(&["node", "packages", "n1"])["host"]["booted_at"].clone();
+    fleet.bed.reboot("n1");
+    fleet.wait_for_presence("n1", "online");
+    assert!(!booted_at.is_null() && fleet.events("n1", "clone_detected").is_empty());
+}
+
+#[test]
+fn a_node_survives_a_full_disk_hunger_a_bad_link_a_wrong_clock_and_power_cuts() {
+    let mut fleet = Fleet::start();
+    let code = fleet.code();
+    for name in ["n1", "n2"] {
+        fleet.add(name, NodeOptions { disk_mib: Some(64), ..NodeOptions::default() }, &code);
+    }
+    wait_for("two reports", || (fleet.nodes().iter().filter(|node| !node["last_scan_at"].is_null()).count() == 2).then_some(()));
+    let id = fleet.node("n1").unwrap()["id"].clone();
+
+    // A disk without room: reported, and survived.
+    let says_full = |fleet: &Fleet| fleet.json(&["node", "show", "n1"])["warnings"].as_array().unwrap().iter().any(|warning| warning["code"] == "disk_full");
+    fleet.bed.fill_disk("n1");
+    wait_for("the full disk", || says_full(&fleet).then_some(()));
+    fleet.bed.free_disk("n1");
+    wait_for("room again", || (!says_full(&fleet)).then_some(()));
+
+    // Memory runs out: something else is killed, or the agent is and comes back.
+    fleet.bed.starve("n1", Some(64));
+    fleet.bed.shell("n1", "! tail /dev/zero 2> /dev/null");
+    fleet.bed.starve("n1", None);
+    fleet.wait_for_report("n1");
+
+    // A slow link that loses frames, then a killed agent and a power cut on it.
+    fleet.bed.disturb("n1", LinkQuality { delay_ms: 100, loss_percent: 10 });
+    fleet.wait_for_report("n1");
+    fleet.bed.kill_agent("n1");
+    fleet.wait_for_report("n1");
+    fleet.bed.crash("n1");
+    fleet.wait_for_report("n1");
+    fleet.bed.heal("n1");
+
+    // A clock that is a day ahead, or behind: orders are obeyed, and times are the server's.
+    for seconds in [86_400, -86_400] {
+        fleet.bed.skew("n1", seconds);
+        wait_for("the skewed clock", || {
+            fleet.bed.shell("n1", "cat /proc/$(systemctl show -P MainPID fettle-agent)/environ | tr '\\0' '\\n'").contains(&format!("{seconds:+}")).then_some(())
+        });
+        let operation = fleet.json(&["node", "scan", "n1"])["id"].as_str().unwrap().to_owned();
+        wait_for("the order", || fleet.bed.shell("n1", "journalctl -u fettle-agent.service").contains(&format!("order {operation}: scan")).then_some(()));
+        fleet.wait_for_report("n1");
+        let [scanned, other] = ["n1", "n2"].map(|name| Timestamp::parse_rfc3339(fleet.node(name).unwrap()["last_scan_at"].as_str().unwrap()).unwrap());
+        assert!((scanned.as_millis() - other.as_millis()).abs() < HOUR_MS, "{scanned} is not about {other}");
+    }
+    assert!(fleet.events("n1", "order_refused").is_empty() && fleet.events("n1", "clone_detected").is_empty());
+    assert_eq!(fleet.node("n1").unwrap()["id"], id);
+    assert_eq!(fleet.nodes().len(), 2);
+}
+
+#[test]
+fn a_copy_of_a_running_node_gets_its_own_identity_and_a_retired_node_stops() {
+    let mut fleet = Fleet::start();
+    let code = fleet.code();
+    for name in ["n1", "n2"] {
+        fleet.add(name, NodeOptions::default(), &code);
+    }
+    wait_for("two reports", || (fleet.nodes().iter().filter(|node| !node["last_scan_at"].is_null()).count() == 2).then_some(()));
+
+    // Key and all.
+    let original = fleet.node("n1").unwrap()["id"].clone();
+    fleet.bed.add("copy", NodeOptions { clone_of: Some("n1"), ..NodeOptions::default() });
+    let copy = wait_for("the clone's own node", || fleet.nodes().into_iter().find(|node| node["clone_of"] == original));
+    assert_ne!(copy["id"], original);
+    wait_for("the note of it", || fleet.events(original.as_str().unwrap(), "clone_detected").pop());
+    wait_for("both", || (fleet.nodes().iter().filter(|node| node["presence"] == "online").count() == 3).then_some(()));
+
+    // While its agent runs.
+    fleet.run(&["node", "retire", "n2"]);
+    wait_for("the agent's end", || (fleet.bed.shell("n2", "systemctl is-active fettle-agent.service || true").trim() == "inactive").then_some(()));
+    assert_eq!(fleet.node("n2"), None);
+}
