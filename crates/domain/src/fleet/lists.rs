@@ -14,12 +14,12 @@ pub struct ListId(u32);
 #[derive(Debug, Default)]
 pub struct Lists {
     lists: Vec<List>,
-    /// Whole lists that hold a standing, and edits that add it.
-    with: Vec<Vec<u32>>,
+    /// Whole lists that hold a standing.
+    wholes_with: Vec<Vec<u32>>,
+    /// Edits that add a standing.
+    edits_with: Vec<Vec<u32>>,
     /// Edits that remove a standing.
     without: HashMap<u32, Vec<u32>>,
-    /// Whole lists by a sample of their standings, to find similar ones.
-    samples: HashMap<(ContextId, usize, u32), u32>,
     n_entries: usize,
     n_unused: usize,
 }
@@ -49,10 +49,14 @@ struct Change {
     adds: bool,
 }
 
-/// An edit with more changes than this share of the list is stored whole.
-const EDIT_SHARE_MAX: usize = 4;
-/// Samples of a list: each finds a similar list unless that very standing changed.
-const SAMPLES: usize = 3;
+/// An edit with more changes than this share of the list is stored whole: it is another image, and
+/// nodes that drifted from it are small edits of it.
+const EDIT_SHARE_MAX: usize = 16;
+/// How many of its rarest standings a list is looked up by, in how many lists each, and how many of
+/// the lists that most of them name are compared.
+const PROBES: usize = 12;
+const LISTS_PER_PROBE: usize = 32;
+const SIMILAR_MAX: usize = 3;
 /// Forgetting costs a pass over everything, so it waits until there is something to gain.
 const UNUSED_MIN: usize = 1024;
 
@@ -64,7 +68,8 @@ impl Lists {
 
     /// Makes room for this many standings.
     pub fn grow(&mut self, n_standings: usize) {
-        self.with.resize_with(n_standings, Vec::new);
+        self.wholes_with.resize_with(n_standings, Vec::new);
+        self.edits_with.resize_with(n_standings, Vec::new);
     }
 
     /// Standings in all lists, an edit counted by its changes.
@@ -84,18 +89,16 @@ impl Lists {
 
     /// Adds a list of standings in the order of their packages.
     pub fn insert(&mut self, context: ContextId, numbers: &[u32], like: Option<ListId>, order: impl Fn(u32, u32) -> Ordering, tally: impl Fn(u32) -> Tally) -> ListId {
-        let samples = sample(numbers);
-        let similar =
-            like.map(|like| self.whole_of(like.0)).into_iter().chain(samples.iter().enumerate().filter_map(|(at, number)| self.samples.get(&(context, at, *number)).copied()));
-        let mut similar: Vec<_> = similar.filter(|list| self.lists[*list as usize].context == context).collect();
-        similar.dedup();
-        let best = similar.into_iter().map(|of| (of, difference(self.whole_numbers(of), numbers, &order))).min_by_key(|(_, changes)| changes.len());
+        let n_changes_max = numbers.len() / EDIT_SHARE_MAX;
+        let compare = |of: u32| Some((of, difference(self.whole_numbers(of), numbers, n_changes_max, &order)?));
+        let like = like.map(|like| self.whole_of(like.0)).filter(|of| self.lists[*of as usize].context == context);
+        let best = like.and_then(compare).or_else(|| self.similar(context, numbers).into_iter().filter_map(compare).min_by_key(|(_, changes)| changes.len()));
         let list = match best {
-            Some((of, changes)) if changes.len() * EDIT_SHARE_MAX <= numbers.len() => {
+            Some((of, changes)) => {
                 let sum = changes.iter().fold(Tally::default(), |sum, change| if change.adds { sum.plus(&tally(change.number)) } else { sum - tally(change.number) });
                 List { context, body: Body::Edit { of, changes: changes.into() }, tally: sum, n_users: 0, n_users_in_all: 0 }
             }
-            _ => {
+            None => {
                 let sum = numbers.iter().fold(Tally::default(), |sum, number| sum.plus(&tally(*number)));
                 List { context, body: Body::Whole(numbers.into()), tally: sum, n_users: 0, n_users_in_all: 0 }
             }
@@ -108,17 +111,14 @@ impl Lists {
         match &list.body {
             Body::Whole(numbers) => {
                 self.n_entries += numbers.len();
-                for (at, number) in sample(numbers).into_iter().enumerate() {
-                    self.samples.insert((list.context, at, number), id);
-                }
                 for &number in numbers {
-                    self.with[number as usize].push(id);
+                    self.wholes_with[number as usize].push(id);
                 }
             }
             Body::Edit { changes, .. } => {
                 self.n_entries += changes.len();
                 for change in changes {
-                    if change.adds { self.with[change.number as usize].push(id) } else { self.without.entry(change.number).or_default().push(id) }
+                    if change.adds { self.edits_with[change.number as usize].push(id) } else { self.without.entry(change.number).or_default().push(id) }
                 }
             }
         }
@@ -176,7 +176,7 @@ impl Lists {
     /// Nodes of a context that have a standing.
     pub fn n_nodes_with(&self, context: ContextId, number: u32) -> u32 {
         let of_context = |list: &&List| list.context == context;
-        let with = self.with[number as usize].iter().map(|at| &self.lists[*at as usize]).filter(of_context);
+        let with = self.with(number).map(|at| &self.lists[at as usize]).filter(of_context);
         let without = self.without.get(&number).into_iter().flatten().map(|at| &self.lists[*at as usize]).filter(of_context);
         with.map(|list| list.n_users_in_all).sum::<u32>() - without.map(|list| list.n_users_in_all).sum::<u32>()
     }
@@ -184,7 +184,7 @@ impl Lists {
     /// Lists of a context with a standing.
     pub fn with_standing(&self, context: ContextId, number: u32) -> Vec<ListId> {
         let (mut wholes, mut found) = (Vec::new(), Vec::new());
-        for &at in &self.with[number as usize] {
+        for at in self.with(number) {
             let list = &self.lists[at as usize];
             if list.context == context {
                 found.push(ListId(at));
@@ -205,13 +205,13 @@ impl Lists {
 
     /// How many lists these standings are in.
     pub fn touches(&self, changes: &[(u32, Tally)]) -> usize {
-        changes.iter().map(|(number, _)| self.with[*number as usize].len() + self.without.get(number).map_or(0, Vec::len)).sum()
+        changes.iter().map(|(number, _)| self.with(*number).count() + self.without.get(number).map_or(0, Vec::len)).sum()
     }
 
     /// Changes the tallies of the lists of a context that hold these standings.
     pub fn change_tallies(&mut self, context: ContextId, changes: &[(u32, Tally)]) {
         for (number, difference) in changes {
-            for &at in &self.with[*number as usize] {
+            for &at in self.wholes_with[*number as usize].iter().chain(&self.edits_with[*number as usize]) {
                 let list = &mut self.lists[at as usize];
                 if list.context == context {
                     list.tally += *difference;
@@ -245,7 +245,7 @@ impl Lists {
 
     /// Forgets lists without nodes; the new ids of the others.
     pub fn forget_unused(&mut self) -> HashMap<ListId, ListId> {
-        let n_standings = self.with.len();
+        let n_standings = self.wholes_with.len();
         let old = std::mem::take(self);
         self.grow(n_standings);
         let mut kept = HashMap::new();
@@ -263,6 +263,26 @@ impl Lists {
         kept
     }
 
+    /// Whole lists that hold a standing, and edits that add it.
+    fn with(&self, number: u32) -> impl Iterator<Item = u32> {
+        self.wholes_with[number as usize].iter().chain(&self.edits_with[number as usize]).copied()
+    }
+
+    /// Whole lists that are probably similar: those that hold most of the rarest standings.
+    fn similar(&self, context: ContextId, numbers: &[u32]) -> Vec<u32> {
+        let mut rarest: Vec<_> = numbers.iter().map(|number| (self.wholes_with[*number as usize].len(), *number)).filter(|(n_lists, _)| *n_lists > 0).collect();
+        if rarest.len() > PROBES {
+            rarest.select_nth_unstable(PROBES);
+            rarest.truncate(PROBES);
+        }
+        let named = rarest.iter().flat_map(|(_, number)| self.wholes_with[*number as usize].iter().rev().take(LISTS_PER_PROBE));
+        let mut named: Vec<u32> = named.copied().filter(|list| self.lists[*list as usize].context == context).collect();
+        named.sort_unstable();
+        let mut counted: Vec<_> = named.chunk_by(|a, b| a == b).map(|same| (std::cmp::Reverse(same.len()), same[0])).collect();
+        counted.sort_unstable();
+        counted.into_iter().take(SIMILAR_MAX).map(|(_, list)| list).collect()
+    }
+
     fn whole_of(&self, list: u32) -> u32 {
         match &self.lists[list as usize].body {
             Body::Whole(_) => list,
@@ -278,17 +298,15 @@ impl Lists {
     }
 }
 
-/// The standings with the smallest of several hashes.
-fn sample(numbers: &[u32]) -> [u32; SAMPLES] {
-    const FACTORS: [u32; SAMPLES] = [0x9e37_79b1, 0x85eb_ca6b, 0xc2b2_ae35];
-    FACTORS.map(|factor| numbers.iter().copied().min_by_key(|number| number.wrapping_add(1).wrapping_mul(factor)).unwrap_or(u32::MAX))
-}
-
-/// The changes that lead from one list to another, both in the order of their packages.
-fn difference(old: &[u32], new: &[u32], order: impl Fn(u32, u32) -> Ordering) -> Vec<Change> {
+/// The changes that lead from one list to another, both in the order of their packages; `None` when
+/// there are more than `n_max`.
+fn difference(old: &[u32], new: &[u32], n_max: usize, order: impl Fn(u32, u32) -> Ordering) -> Option<Vec<Change>> {
     let mut changes = Vec::new();
     let (mut from, mut to) = (0, 0);
     while from < old.len() || to < new.len() {
+        if changes.len() > n_max {
+            return None;
+        }
         let at = u32::try_from(from).unwrap_or(u32::MAX);
         match (old.get(from), new.get(to)) {
             (Some(a), Some(b)) if a == b => (from, to) = (from + 1, to + 1),
@@ -308,5 +326,5 @@ fn difference(old: &[u32], new: &[u32], order: impl Fn(u32, u32) -> Ordering) ->
             (None, None) => break,
         }
     }
-    changes
+    (changes.len() <= n_max).then_some(changes)
 }

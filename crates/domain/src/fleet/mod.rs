@@ -260,13 +260,12 @@ impl Fleet {
         let context = &mut contexts[at];
         let id = ContextId(u16::try_from(at).unwrap_or_default());
         let baseline = context.operating_system.and_then(|system| baselines.get(&system));
-        let members = context.members.clone();
+        let members = std::mem::take(&mut context.members);
         if only.is_none() {
             context.next_change_at = None;
         }
-        let looked_at = only.unwrap_or(&members);
         let mut changes = Vec::new();
-        for &number in looked_at {
+        for &number in only.unwrap_or(&members) {
             let old = context.bytes.get(number as usize).copied().unwrap_or(Byte::ABSENT);
             if old != Byte::ABSENT {
                 context.judge(number, versions, standings, baseline, now);
@@ -276,6 +275,7 @@ impl Fleet {
                 }
             }
         }
+        context.members = members;
         if lists.touches(&changes) * 4 < lists.n_entries() {
             lists.change_tallies(id, &changes);
         } else {

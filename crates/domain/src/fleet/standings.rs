@@ -1,6 +1,6 @@
 //! Standings: a package as one node has it, with what is newer there.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use crate::decide::judge::{self, INSTALLED_APPEARED_AT, Newer, Standing};
 use crate::decide::select::PatchFacts;
@@ -144,12 +144,8 @@ impl Standings {
 
     /// The standings of packages with these names.
     pub fn of_names(&self, versions: &Versions, ecosystem: &str, names: &[String]) -> Vec<u32> {
-        let named = |package: &u32| {
-            let (of, name) = versions.package_name(*package);
-            of == ecosystem && names.iter().any(|wanted| wanted == name)
-        };
-        let packages = 0..u32::try_from(self.of_package.len()).unwrap_or(u32::MAX);
-        packages.filter(named).flat_map(|package| &self.of_package[package as usize]).copied().collect()
+        let packages = names.iter().flat_map(|name| versions.packages_named(ecosystem, name));
+        packages.filter_map(|package| self.of_package.get(package as usize)).flatten().copied().collect()
     }
 
     /// Judges one standing.

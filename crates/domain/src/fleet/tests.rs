@@ -77,7 +77,7 @@ impl Node {
                 multi_arch: None,
                 reboot_pending: *marks == 4,
                 repositories: vec![usize::from(*marks == 5)],
-                installed_at: None,
+                installed_at: [None, Some(NOW), Some(NOW.plus_millis(-3 * DAY_MS))][usize::from(*marks % 3)],
             });
             for newer in (0..*n_newer).rev() {
                 inventory.available.push(AvailableVersion {
@@ -216,4 +216,23 @@ fn a_drifted_node_is_an_edit_of_its_image() {
     take_in(&mut fleet, &section::write(&image.inventory()).1);
     take_in(&mut fleet, &section::write(&drifted.inventory()).1);
     assert_eq!((fleet.n_lists(), fleet.lists.n_entries()), (2, 42));
+}
+
+#[test]
+fn nodes_are_edits_of_their_own_image_however_alike_images_are() {
+    let mut fleet = Fleet::default();
+    let mut n_entries = 0;
+    for image in 0..10 {
+        let mut packages = vec![(0, 0, 0); 40];
+        packages[image * 4..image * 4 + 4].fill((1, 0, 0));
+        take_in(&mut fleet, &section::write(&Node { release: 12, packages: packages.clone() }.inventory()).1);
+        n_entries += 40;
+        for drifted in (0..40).step_by(7) {
+            let mut packages = packages.clone();
+            packages[drifted].0 = 2;
+            take_in(&mut fleet, &section::write(&Node { release: 12, packages }.inventory()).1);
+            n_entries += 2;
+        }
+    }
+    assert_eq!(fleet.lists.n_entries(), n_entries);
 }

@@ -1,7 +1,7 @@
 //! Every version of every package that any node had or was offered.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
 
 use crate::fleet::intern::Interner;
@@ -46,6 +46,8 @@ pub struct Versions {
     packages: Interner<Package>,
     versions: Interner<Version>,
     by_patch: HashMap<PatchId, VersionNumber>,
+    /// Every architecture of a package.
+    architectures: BTreeSet<Box<str>>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -142,11 +144,14 @@ impl Versions {
     }
 
     pub(crate) fn number_package(&mut self, ecosystem: &str, name: &str, architecture: &str) -> u32 {
-        let (number, _) = self.packages.number(
+        let (number, is_new) = self.packages.number(
             &(ecosystem, name, architecture),
             |known| (&*known.name, &*known.architecture, &*known.ecosystem) == (name, architecture, ecosystem),
             || Package { ecosystem: ecosystem.into(), name: name.into(), architecture: architecture.into() },
         );
+        if is_new && !self.architectures.contains(architecture) {
+            self.architectures.insert(architecture.into());
+        }
         number
     }
 
@@ -158,9 +163,9 @@ impl Versions {
         self.packages.len()
     }
 
-    pub(crate) fn package_name(&self, package: u32) -> (&str, &str) {
-        let package = self.packages.get(package);
-        (&package.ecosystem, &package.name)
+    /// The packages with this name, of whatever architecture.
+    pub(crate) fn packages_named<'a>(&'a self, ecosystem: &'a str, name: &'a str) -> impl Iterator<Item = u32> + 'a {
+        self.architectures.iter().filter_map(move |architecture| self.find_package(ecosystem, name, architecture))
     }
 
     /// The order of two versions' packages in a section's lines.

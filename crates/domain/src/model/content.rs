@@ -77,7 +77,7 @@ impl Content {
 
     /// The lines.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
-        self.text.lines()
+        self.text.split_terminator('\n')
     }
 
     /// BLAKE3 of the text.
@@ -100,28 +100,52 @@ impl Content {
     /// The content that an edit turns this one into.
     pub fn apply(&self, edit: &str) -> Result<Self, ContentError> {
         let mut text = String::with_capacity(self.text.len() + edit.len());
-        let mut lines = self.lines().peekable();
-        for (at, change) in edit.lines().enumerate() {
+        let (mut copied, mut last) = (0, None);
+        for (at, change) in changed_lines(edit).enumerate() {
             let error = ContentError::EditDoesNotFit { line: at + 1 };
-            let (sign, changed) = change.split_at_checked(1).ok_or_else(|| error.clone())?;
-            while let Some(line) = lines.next_if(|line| *line < changed) {
-                push_line(&mut text, line);
-            }
-            let present = lines.next_if_eq(&changed).is_some();
-            match (sign, present) {
-                ("-", true) => {}
-                ("+", false) => push_line(&mut text, changed),
+            let (side, changed) = change.filter(|(_, changed)| last.is_none_or(|last| last < *changed)).ok_or_else(|| error.clone())?;
+            let (start, is_present) = self.find_line(copied, changed);
+            text.push_str(&self.text[copied..start]);
+            copied = start;
+            match (side, is_present) {
+                (Side::Old, true) => copied += changed.len() + 1,
+                (Side::New, false) => {
+                    text.push_str(changed);
+                    text.push('\n');
+                }
                 _ => return Err(error),
             }
+            last = Some(changed);
         }
-        lines.for_each(|line| push_line(&mut text, line));
-        Self::parse(text)
+        text.push_str(&self.text[copied..]);
+        if text.len() > CONTENT_BYTES_MAX { Err(ContentError::TooLarge { bytes: text.len() }) } else { Ok(Self { text }) }
+    }
+
+    /// Where a line is, or would be, not before the line that begins at `from`.
+    fn find_line(&self, from: usize, wanted: &str) -> (usize, bool) {
+        let bytes = self.text.as_bytes();
+        let (mut low, mut high) = (from, bytes.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            let start = bytes[low..middle].iter().rposition(|byte| *byte == b'\n').map_or(low, |at| low + at + 1);
+            let end = bytes[middle..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| middle + at);
+            match bytes[start..end].cmp(wanted.as_bytes()) {
+                Ordering::Less => low = end + 1,
+                Ordering::Equal => return (start, true),
+                Ordering::Greater => high = start,
+            }
+        }
+        (low, false)
     }
 }
 
-fn push_line(text: &mut String, line: &str) {
-    text.push_str(line);
-    text.push('\n');
+/// The lines of an edit: which side has each. `None` stands for one that says neither.
+pub fn changed_lines(edit: &str) -> impl Iterator<Item = Option<(Side, &str)>> {
+    edit.split_terminator('\n').map(|line| match line.split_at_checked(1)? {
+        ("-", changed) => Some((Side::Old, changed)),
+        ("+", changed) => Some((Side::New, changed)),
+        _ => None,
+    })
 }
 
 /// Which content has a line that the other has not.

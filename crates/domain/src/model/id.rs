@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::model::time::Timestamp;
 
@@ -58,12 +59,12 @@ macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $noun:literal, $prefix:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// A fresh id.
             pub fn create(ids: &mut IdSource, now: Timestamp) -> Self {
-                Self(format!(concat!($prefix, "{}"), ids.next_digits(now)))
+                Self(format!(concat!($prefix, "{}"), ids.next_digits(now)).into())
             }
 
             /// The id as text.
@@ -77,7 +78,7 @@ macro_rules! ids {
 
             fn from_str(text: &str) -> Result<Self, IdError> {
                 check(text, $noun, $prefix)?;
-                Ok(Self(text.to_owned()))
+                Ok(Self(text.into()))
             }
         }
 
@@ -120,7 +121,7 @@ impl PatchId {
             hasher.update(part.as_bytes());
             hasher.update(&[0]);
         }
-        Self(format!("pt-{}", &hasher.finalize().to_hex()[..17]))
+        Self(format!("pt-{}", &hasher.finalize().to_hex()[..17]).into())
     }
 }
 

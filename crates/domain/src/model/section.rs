@@ -16,7 +16,7 @@ use crate::model::patch::AvailableVersion;
 use crate::model::platform::{OperatingSystem, Platform};
 use crate::model::problem::{Problem, ProblemCode};
 use crate::model::repository::Repository;
-use crate::model::time::Timestamp;
+use crate::model::time::{DAY_MS, Timestamp};
 
 /// Most packages of one node.
 pub const PACKAGES_MAX: usize = 30_000;
@@ -29,7 +29,7 @@ pub enum Section {
     System,
     /// Installed packages by name, architecture and version.
     Packages,
-    /// When each was installed.
+    /// On which day each was installed.
     Installed,
     /// Newer versions, and the repositories that offer them.
     Available,
@@ -141,7 +141,7 @@ pub fn write(inventory: &Inventory) -> (Heading, PerSection<Content>) {
     let (packages, problems) = write_packages(inventory);
     sections[Section::System] = json_lines([System { platform: inventory.platform.clone(), kernel: inventory.kernel.clone(), kernels: host.kernels.clone() }]);
     sections[Section::Packages] = packages;
-    sections[Section::Installed] = Content::of_lines(inventory.packages.iter().filter(|package| is_plain(package)).filter_map(installed_line));
+    sections[Section::Installed] = write_installed(inventory);
     sections[Section::Available] = json_lines(available_lines(inventory));
     let dates = inventory.repositories.iter().enumerate().map(|(at, repository)| (at, repository.released_at, repository.valid_until));
     sections[Section::Repositories] = json_lines(dates.filter(|(_, released_at, valid_until)| released_at.is_some() || valid_until.is_some()));
@@ -371,10 +371,10 @@ impl PackageFlags {
         self.0 & MARKS[2].0 != 0
     }
 
-    fn letters(self) -> String {
+    fn letters(self) -> impl Iterator<Item = char> {
         let state = STATE_LETTERS[usize::from(self.0 & STATE_BITS).min(STATE_LETTERS.len() - 1)];
-        let marks = MARKS.into_iter().filter(|(bit, _)| self.0 & bit != 0).map(|(_, letter)| letter);
-        Some(state).filter(|state| *state != ' ').into_iter().chain(marks).collect()
+        let marks = MARKS.into_iter().filter(move |(bit, _)| self.0 & bit != 0).map(|(_, letter)| letter);
+        Some(state).filter(|state| *state != ' ').into_iter().chain(marks)
     }
 
     fn parse(letters: &str) -> Option<Self> {
@@ -412,7 +412,7 @@ impl<'a> PackageLine<'a> {
         text.push_str(self.version);
         if self.flags != PackageFlags::default() {
             text.push('\t');
-            text.push_str(&self.flags.letters());
+            text.extend(self.flags.letters());
         }
     }
 
@@ -500,23 +500,43 @@ pub fn read_packages(content: &Content) -> Result<Vec<PackageLine<'_>>, SectionE
     if lines.len() > PACKAGES_MAX { Err(SectionError::TooManyPackages { n: lines.len() }) } else { Ok(lines) }
 }
 
-fn installed_line(package: &InstalledPackage) -> Option<String> {
-    let seconds = package.installed_at?.as_millis() / 1000;
-    Some(format!("{}\t{}\t{seconds}", package.name, package.architecture))
+/// What stands for a day that is not known, and for all packages that no line names.
+const UNKNOWN_DAY: &str = "?";
+const ALL_OTHERS: &str = "*";
+
+/// A line for each day: machines of one image that are patched together have the same few. The day
+/// on which most were installed does not name them.
+fn write_installed(inventory: &Inventory) -> Content {
+    let mut by_day = BTreeMap::<Option<i64>, Vec<&InstalledPackage>>::new();
+    for package in inventory.packages.iter().filter(|package| is_plain(package)) {
+        by_day.entry(package.installed_at.map(|at| at.as_millis().div_euclid(DAY_MS))).or_default().push(package);
+    }
+    let usual = by_day.iter().max_by_key(|(_, packages)| packages.len()).map(|(day, _)| *day);
+    Content::of_lines(by_day.iter().map(|(day, packages)| {
+        let mut line = day.map_or_else(|| UNKNOWN_DAY.to_owned(), |day| day.to_string());
+        if usual == Some(*day) {
+            return line + "\t" + ALL_OTHERS;
+        }
+        for package in packages {
+            line.extend(["\t", &package.name, ":", &package.architecture]);
+        }
+        line
+    }))
 }
 
 fn read_installed(content: &Content, packages: &mut [InstalledPackage]) -> Result<(), SectionError> {
-    let mut dates = HashMap::new();
+    let mut days = HashMap::new();
     for (at, line) in content.lines().enumerate() {
-        let mut fields = line.split('\t');
-        let (name, architecture, seconds) = (fields.next(), fields.next(), fields.next().and_then(|seconds| seconds.parse::<i64>().ok()));
-        let (Some(name), Some(architecture), Some(seconds)) = (name, architecture, seconds) else {
-            return Err(SectionError::Line { section: Section::Installed, line: at + 1, detail: "it is not a name, an architecture and seconds".to_owned() });
+        let (day, named) = line.split_once('\t').unwrap_or((line, ""));
+        let day = if day == UNKNOWN_DAY { Some(None) } else { day.parse().ok().map(|day: i64| Some(Timestamp::from_millis(day.saturating_mul(DAY_MS)))) };
+        let Some(day) = day.filter(|_| !named.is_empty()) else {
+            return Err(SectionError::Line { section: Section::Installed, line: at + 1, detail: "it is not a day and the packages that were installed on it".to_owned() });
         };
-        dates.insert((name, architecture), Timestamp::from_millis(seconds.saturating_mul(1000)));
+        days.extend(named.split('\t').map(|package| (package.rsplit_once(':').unwrap_or((package, "")), day)));
     }
+    let usual = days.get(&(ALL_OTHERS, "")).copied().flatten();
     for package in packages {
-        package.installed_at = dates.get(&(package.name.as_str(), package.architecture.as_str())).copied();
+        package.installed_at = days.get(&(package.name.as_str(), package.architecture.as_str())).copied().unwrap_or(usual);
     }
     Ok(())
 }
