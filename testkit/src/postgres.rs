@@ -13,8 +13,17 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts a server of the newest installed version.
+    /// Starts a server of the newest installed version. It is quick and loses data in a power cut.
     pub fn start() -> Self {
+        Self::start_with("-c fsync=off")
+    }
+
+    /// The same with every commit on the disk, for measurements.
+    pub fn start_durable() -> Self {
+        Self::start_with("-c fsync=on")
+    }
+
+    fn start_with(durability: &str) -> Self {
         let programs = newest_programs();
         let folder = tempfile::tempdir().expect("a folder can be made");
         let (user, group) = postgres_user();
@@ -22,7 +31,7 @@ impl Postgres {
         let server = Self { folder, programs };
         let data = server.path("data");
         server.run("initdb", &["-D", &data, "-A", "trust", "-U", "postgres", "--no-sync", "--locale=C", "-E", "UTF8"]);
-        let options = format!("-c listen_addresses='' -c unix_socket_directories={} -c fsync=off -c max_connections=50", server.folder.path().display());
+        let options = format!("-c listen_addresses='' -c unix_socket_directories={} {durability} -c max_connections=50", server.folder.path().display());
         server.run("pg_ctl", &["-D", &data, "-w", "-s", "-l", &server.path("log"), "-o", &options, "start"]);
         server
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::agent_v1::{CheckIn, Hello, OrderResult, Report, ReportFrame, SignedOrder};
+use api::agent_v1::{CheckIn, Hello, OrderResult, Report, ReportFrame, SignedOrder, send_unasked};
 use api::error::ErrorCode;
 use domain::model::content::Content;
 use domain::model::digest::Digest;
@@ -72,8 +72,6 @@ const RETRY_MAX: Duration = Duration::from_mins(1);
 const RENEW_BEFORE_MS: i64 = 10 * DAY_MS;
 /// Requests that a report may take: digests, contents, facts, and one more in case of a race.
 const REPORT_ROUNDS_MAX: usize = 4;
-/// Texts that are no longer than this go along without being asked for.
-const SMALL_TEXT_BYTES: usize = 1024;
 
 /// Runs until `stop` is ready. Ends by itself only when the node has left.
 pub async fn run(parts: AgentParts, stop: impl Future<Output = ()>) -> Result<(), RunError> {
@@ -149,7 +147,11 @@ impl Agent {
                 Ok(()) => return Ok(()),
                 Err(Setback::End(error)) => return if self.was_retired(&error).await { Ok(()) } else { Err(error) },
                 Err(Setback::Cloned) => self.become_own_node().await?,
-                Err(Setback::Away(error)) => warn!(error = %chain(&error), "the server is away; next try in about {} s", wait.as_secs().max(1)),
+                Err(Setback::Away(error)) => {
+                    // A server that is busy says when to come again.
+                    wait = error.retry_after().unwrap_or(wait);
+                    warn!(error = %chain(&error), "the server is away; next try in about {} s", wait.as_secs().max(1));
+                }
             }
             // Agents that lost the server together must not come back together.
             tokio::time::sleep(self.jitter(wait)).await;
@@ -342,13 +344,8 @@ impl Agent {
                 continue;
             }
             let Some(content) = self.content(&digest)? else { continue };
-            let old: Option<(Digest, Content)> = before.and_then(|before| Some((before, self.content(&before).ok()??)));
-            let edit = old.map(|(before, old)| (before, old.edit_to(&content))).filter(|(_, edit)| edit.len() < content.text().len());
-            match edit {
-                Some((before, edit)) => contents.push((digest, Some(before), edit)),
-                None if content.text().len() <= SMALL_TEXT_BYTES => contents.push((digest, None, content.text().to_owned())),
-                None => {}
-            }
+            let Some(old) = before.and_then(|before| self.content(&before).ok()?) else { continue };
+            contents.extend(send_unasked(section, &content, &old).map(|(of, text)| (digest, of, text)));
         }
         Ok(contents)
     }

@@ -52,7 +52,16 @@ impl TransportError {
     pub fn code(&self) -> Option<ErrorCode> {
         if let Self::Refused(problem) = self { Some(problem.code) } else { None }
     }
+
+    /// When a busy server asked to come again.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let Self::Refused(problem) = self else { return None };
+        problem.retry_after_seconds.map(|seconds| Duration::from_secs(u64::from(seconds)).min(RETRY_AFTER_MAX))
+    }
 }
+
+/// Whatever a server says, an agent tries again within this time.
+const RETRY_AFTER_MAX: Duration = Duration::from_mins(10);
 
 /// How the server is known.
 pub enum Trust {
@@ -73,19 +82,7 @@ impl Transport {
     /// A transport to `server`; `credentials` are the node's key and certificate in PEM.
     pub fn new(server: &str, proxy: Option<&str>, trust: &Trust, credentials: Option<(&str, &str)>) -> Result<Self, TransportError> {
         let tls = |error: &dyn std::fmt::Display| TransportError::Tls { detail: error.to_string() };
-        let provider = Arc::new(ring::default_provider());
-        let verifier = ServerVerifier { trust: trust.into(), provider: provider.clone() };
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|error| tls(&error))?;
-        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
-        let mut config = match credentials {
-            None => builder.with_no_client_auth(),
-            Some((key, certificate)) => {
-                let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect();
-                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| tls(&error))?;
-                builder.with_client_auth_cert(chain.map_err(|error| tls(&error))?, key).map_err(|error| tls(&error))?
-            }
-        };
-        config.alpn_protocols = vec![PROTOCOL.to_vec()];
+        let config = tls_config(trust, credentials)?;
         let mut http = reqwest::Client::builder().tls_backend_preconfigured(config).connect_timeout(CONNECT_PATIENCE).tcp_keepalive(KEEPALIVE).pool_idle_timeout(None).no_proxy();
         if let Some(proxy) = proxy {
             http = http.proxy(reqwest::Proxy::all(proxy).map_err(|error| tls(&error))?);
@@ -172,6 +169,26 @@ impl Transport {
     fn url(&self, path: &str) -> String {
         format!("{}/agent/v1/{path}", self.server)
     }
+}
+
+/// TLS of an agent: it trusts the server as it was told, and shows `credentials`, the node's key and
+/// certificate in PEM.
+pub fn tls_config(trust: &Trust, credentials: Option<(&str, &str)>) -> Result<ClientConfig, TransportError> {
+    let tls = |error: &dyn std::fmt::Display| TransportError::Tls { detail: error.to_string() };
+    let provider = Arc::new(ring::default_provider());
+    let verifier = ServerVerifier { trust: trust.into(), provider: provider.clone() };
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|error| tls(&error))?;
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = match credentials {
+        None => builder.with_no_client_auth(),
+        Some((key, certificate)) => {
+            let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect();
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| tls(&error))?;
+            builder.with_client_auth_cert(chain.map_err(|error| tls(&error))?, key).map_err(|error| tls(&error))?
+        }
+    };
+    config.alpn_protocols = vec![PROTOCOL.to_vec()];
+    Ok(config)
 }
 
 enum Roots {

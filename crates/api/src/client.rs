@@ -37,7 +37,7 @@ impl ClientError {
     /// There is no such thing on the server.
     pub fn no_such(noun: &str, name: &str, hint: &str) -> Self {
         let message = format!("there is no {noun} `{name}`");
-        Self::Refused(Box::new(Problem { code: ErrorCode::NotFound, status: 404, message, hint: Some(hint.to_owned()), field: None }))
+        Self::Refused(Box::new(Problem { code: ErrorCode::NotFound, status: 404, message, hint: Some(hint.to_owned()), field: None, retry_after_seconds: None }))
     }
 }
 

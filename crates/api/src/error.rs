@@ -18,6 +18,9 @@ pub struct Problem {
     /// The field or parameter that is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// Seconds after which to come again, when the server is busy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_seconds: Option<u32>,
 }
 
 /// Stable codes of errors.

@@ -16,6 +16,10 @@ use crate::commands::Command;
 use crate::exit::Exit;
 use crate::printer::Printer;
 
+/// Half of what a report costs is memory; this one gives it out in half the time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Open, self-hosted patch management for whole fleets.
 #[derive(Parser)]
 #[command(name = "fettle", version, max_term_width = 100, disable_help_subcommand = true)]

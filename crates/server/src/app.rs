@@ -7,6 +7,7 @@ use domain::model::id::{IdSource, NodeId};
 use domain::model::node::QuietLimits;
 use domain::model::time::{Clock, HOUR_MS, Timestamp};
 use store::{Database, StoreError};
+use tokio::sync::Semaphore;
 
 use crate::fleet::{Fleet, Present, State};
 use crate::keys::{GivenCertificate, Keys};
@@ -50,7 +51,12 @@ struct Parts {
     given_certificate: Option<GivenCertificate>,
     names: Vec<String>,
     agent_url: String,
+    report_room: Arc<Semaphore>,
 }
+
+/// Reports that are read and checked at once. Twice a commit's worth keeps the writer busy; each
+/// may take some megabytes for a moment.
+const REPORTS_AT_ONCE: usize = 512;
 
 /// What an `App` is made of.
 pub struct AppConfig {
@@ -81,7 +87,22 @@ impl App {
     pub async fn open(config: AppConfig) -> Result<Self, StoreError> {
         let AppConfig { database, clock, ids, new_secret, behind_tls, rhythm, keys, given_certificate, names, agent_url } = config;
         let fleet = Fleet::load(&database, clock.clone()).await?;
-        Ok(Self { parts: Arc::new(Parts { database, clock, ids: Mutex::new(ids), new_secret, behind_tls, rhythm, fleet, keys, given_certificate, names, agent_url }) })
+        Ok(Self {
+            parts: Arc::new(Parts {
+                database,
+                clock,
+                ids: Mutex::new(ids),
+                new_secret,
+                behind_tls,
+                rhythm,
+                fleet,
+                keys,
+                given_certificate,
+                names,
+                agent_url,
+                report_room: Arc::new(Semaphore::new(REPORTS_AT_ONCE)),
+            }),
+        })
     }
 
     /// The present instant; read once per request.
@@ -114,6 +135,11 @@ impl App {
     /// Where agents reach the server.
     pub fn agent_url(&self) -> &str {
         &self.parts.agent_url
+    }
+
+    /// Room for reports to be read and checked in.
+    pub(crate) fn report_room(&self) -> Arc<Semaphore> {
+        self.parts.report_room.clone()
     }
 
     /// How often nodes are to be heard of.

@@ -207,14 +207,14 @@ pub fn node_uri(node_id: &NodeId) -> String {
 }
 
 /// The node and the serial number of a certificate that the authority issued.
-pub fn read_node_certificate(certificate: &CertificateDer) -> Option<(NodeId, String)> {
+pub fn read_node_certificate(certificate: &CertificateDer) -> Option<(NodeId, Arc<str>)> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
     let names = parsed.subject_alternative_name().ok()??;
     let node_id = names.value.general_names.iter().find_map(|name| match name {
         x509_parser::extensions::GeneralName::URI(uri) => uri.strip_prefix("fettle:node/")?.parse().ok(),
         _ => None,
     })?;
-    Some((node_id, hex(parsed.raw_serial())))
+    Some((node_id, hex(parsed.raw_serial()).into()))
 }
 
 fn make_state(

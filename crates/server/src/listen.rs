@@ -1,6 +1,7 @@
 //! One port for everything: browsers and programs in the clear on loopback or behind a proxy, the
 //! same over TLS, and agents over mutual TLS with a protocol name of their own.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,6 +9,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::Request;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -79,29 +82,45 @@ impl Routers {
         tokio::time::timeout(FIRST_WORD_PATIENCE, stream.peek(&mut first)).await??;
         if first[0] != TLS_HANDSHAKE {
             let router = if self.app.behind_tls() || peer.ip().is_loopback() { self.people.clone() } else { tls_needed() };
-            return serve_http(stream, router, Connection { secure: self.app.behind_tls(), certificate: None }, watcher).await;
+            let connection = Arc::new(Connection { secure: self.app.behind_tls(), certificate: None });
+            return serve_http(stream, |request| route(&router, &connection, request), watcher).await;
         }
         let handshake = tokio::time::timeout(FIRST_WORD_PATIENCE, LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream)).await??;
         let is_agent = handshake.client_hello().alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == AGENT_PROTOCOL));
         let (agents, browsers) = self.app.keys().tls();
         let stream = tokio::time::timeout(FIRST_WORD_PATIENCE, handshake.into_stream(if is_agent { agents } else { browsers })).await??;
         if !is_agent {
-            return serve_http(stream, self.people.clone(), Connection { secure: true, certificate: None }, watcher).await;
+            let connection = Arc::new(Connection { secure: true, certificate: None });
+            return serve_http(stream, |request| route(&self.people, &connection, request), watcher).await;
         }
         let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| read_node_certificate(chain.first()?));
-        serve_http(stream, self.agents.clone(), Connection { secure: true, certificate }, watcher).await
+        let connection = Arc::new(Connection { secure: true, certificate });
+        serve_http(stream, |request| self.answer_agent(&connection, request), watcher).await
+    }
+
+    async fn answer_agent(&self, connection: &Arc<Connection>, request: Request<Incoming>) -> Result<Response, Infallible> {
+        match http::check_in_directly(&self.app, connection, request).await {
+            Ok(response) => Ok(response),
+            Err(other) => route(&self.agents, connection, other).await,
+        }
     }
 }
 
-async fn serve_http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router, connection: Connection, watcher: Watcher) -> Result<(), Error> {
-    let connection_of_all = Arc::new(connection);
-    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(connection_of_all.clone());
-        router.clone().call(request)
-    });
+/// Answers a request by a router; the connection goes along as an extension.
+fn route(router: &Router, connection: &Arc<Connection>, request: Request<Incoming>) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(connection.clone());
+    router.clone().call(request)
+}
+
+async fn serve_http<F: Future<Output = Result<Response, Infallible>>>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    answer: impl Fn(Request<Incoming>) -> F,
+    watcher: Watcher,
+) -> Result<(), Error> {
     // Agents keep their connections open for as long as they live.
-    let connection = hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
+    let connection =
+        hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(None).serve_connection(TokioIo::new(stream), hyper::service::service_fn(answer));
     Ok(watcher.watch(connection).await?)
 }
 

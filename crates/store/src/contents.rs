@@ -1,10 +1,12 @@
 //! Contents of reports' sections, stored once: whole, or as an edit of an earlier one.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use domain::model::content::Content;
 use domain::model::digest::Digest;
 use domain::model::time::Timestamp;
+use zstd::bulk::Compressor;
 
 use crate::sql::{ReadTx, Row, StoreError, Value, WriteTx, sql};
 
@@ -44,9 +46,14 @@ const PACKED_BYTES_MIN: usize = 96;
 const PLAIN: u8 = 0;
 const PACKED: u8 = 1;
 
+thread_local! {
+    // Making one costs more than packing a short text does.
+    static PACKING: RefCell<Compressor<'static>> = RefCell::new(Compressor::new(LEVEL).expect("the level is one of zstd's"));
+}
+
 fn pack(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
-    let packed = if bytes.len() < PACKED_BYTES_MIN { None } else { zstd::bulk::compress(bytes, LEVEL).ok().filter(|packed| packed.len() < bytes.len()) };
+    let packed = if bytes.len() < PACKED_BYTES_MIN { None } else { PACKING.with_borrow_mut(|packing| packing.compress(bytes)).ok().filter(|packed| packed.len() < bytes.len()) };
     let (mark, body) = packed.as_ref().map_or((PLAIN, bytes), |packed| (PACKED, packed.as_slice()));
     [&[mark], body].concat()
 }

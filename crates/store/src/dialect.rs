@@ -27,6 +27,15 @@ pub(crate) fn claim_lock(tx: &WriteTx) -> &'static str {
     }
 }
 
+/// Adds the placeholder of the value with this number, from 1. SQLite looks each numbered one up among
+/// all others when it is bound, so the values of many rows are bound in their order there.
+pub(crate) fn push_placeholder(text: &mut String, tx: &TxInner, number: usize) {
+    match tx {
+        TxInner::Sqlite(_) => text.push('?'),
+        TxInner::Postgres(_) => text.extend(["$", &number.to_string()]),
+    }
+}
+
 /// Lets one transaction at a time append to a table whose rows depend on the last one.
 pub(crate) async fn lock_for_append(tx: &mut WriteTx, table: &'static str) -> Result<(), StoreError> {
     match tx.inner {

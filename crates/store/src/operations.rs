@@ -135,9 +135,9 @@ impl ReadTx {
         self.optional(sql("SELECT * FROM operations WHERE idempotency_key = $1").bind(idempotency_key)).await?.as_ref().map(operation).transpose()
     }
 
-    /// Nodes that work waits for.
-    pub async fn list_awaited_nodes(&mut self) -> Result<Vec<String>, StoreError> {
-        let rows = self.rows(sql("SELECT DISTINCT node_id FROM invocations WHERE state = $1").bind(InvocationState::Pending.code())).await?;
+    /// Nodes with an invocation in this state.
+    pub async fn list_nodes_with_invocations(&mut self, state: InvocationState) -> Result<Vec<String>, StoreError> {
+        let rows = self.rows(sql("SELECT DISTINCT node_id FROM invocations WHERE state = $1").bind(state.code())).await?;
         rows.iter().map(|row| row.get("node_id")).collect()
     }
 

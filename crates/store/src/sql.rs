@@ -1,6 +1,5 @@
 //! The adapter: one statement, one row and one transaction type over two drivers.
 
-use std::fmt::Write;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::time::Duration;
@@ -181,12 +180,12 @@ macro_rules! on_transaction {
 
 macro_rules! bound {
     ($statement:expr) => {{
-        let mut query = sqlx::query(AssertSqlSafe($statement.text.clone()));
-        for value in &$statement.values {
+        let mut query = sqlx::query(AssertSqlSafe($statement.text));
+        for value in $statement.values {
             query = match value {
-                Value::Text(value) => query.bind(value.clone()),
-                Value::Integer(value) => query.bind(*value),
-                Value::Bytes(value) => query.bind(value.clone()),
+                Value::Text(value) => query.bind(value),
+                Value::Integer(value) => query.bind(value),
+                Value::Bytes(value) => query.bind(value),
             };
         }
         query
@@ -196,11 +195,12 @@ macro_rules! bound {
 impl ReadTx {
     /// Every row of the answer.
     pub(crate) async fn rows(&mut self, statement: Statement) -> Result<Vec<Row>, StoreError> {
+        let failed = statement.failed();
         let result = match &mut self.inner {
             TxInner::Sqlite(transaction) => bound!(statement).fetch_all(&mut **transaction).await.map(|rows| rows.into_iter().map(Row::Sqlite).collect()),
             TxInner::Postgres(transaction) => bound!(statement).fetch_all(&mut **transaction).await.map(|rows| rows.into_iter().map(Row::Postgres).collect()),
         };
-        result.map_err(|source| statement.failed(source))
+        result.map_err(failed)
     }
 
     /// The first row of the answer, if any.
@@ -212,8 +212,9 @@ impl ReadTx {
 impl WriteTx {
     /// Runs a statement; how many rows it changed.
     pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64, StoreError> {
+        let failed = statement.failed();
         let result = on_transaction!(&mut self.tx.inner, |connection| bound!(statement).execute(connection).await.map(|done| done.rows_affected()));
-        result.map_err(|source| statement.failed(source))
+        result.map_err(failed)
     }
 
     /// Inserts rows, many with each statement. The numbers of rows are few, so that the database
@@ -227,7 +228,8 @@ impl WriteTx {
             for row in 0..n {
                 text.push_str(if row == 0 { "(" } else { ", (" });
                 for column in 1..=N {
-                    let _ = write!(text, "{}${}", if column == 1 { "" } else { ", " }, row * N + column);
+                    text.push_str(if column == 1 { "" } else { ", " });
+                    dialect::push_placeholder(&mut text, &self.tx.inner, row * N + column);
                 }
                 text.push(')');
             }
@@ -308,8 +310,11 @@ impl Statement {
         self.text.push_str(&text.replace('?', &format!("${}", self.values.len())));
     }
 
-    fn failed(&self, source: sqlx::Error) -> StoreError {
-        StoreError::Statement { statement: self.text.split_whitespace().take(8).collect::<Vec<_>>().join(" "), source }
+    /// The error of this statement, named by its first words.
+    fn failed(&self) -> impl FnOnce(sqlx::Error) -> StoreError + use<> {
+        let end = self.text.match_indices(' ').nth(7).map_or(self.text.len(), |(at, _)| at);
+        let statement = self.text[..end].to_owned();
+        move |source| StoreError::Statement { statement, source }
     }
 }
 

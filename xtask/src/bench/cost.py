@@ -1,6 +1,6 @@
 """Runs a program and writes its CPU seconds and its peak memory in MiB.
 
-bench_cost.py FILE PROGRAM ARGUMENT...
+cost.py FILE PROGRAM ARGUMENT...
 The program is started by posix_spawn from a small process, so that the peak is its own.
 """
 

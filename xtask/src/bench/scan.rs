@@ -1,37 +1,21 @@
-//! Measures against peers, alternating in one run, and prints ratios of CPU seconds.
-//!
-//! A row is a line of JSON: what was measured, ours and the peer's median, the ratio, the target.
-//! Nothing here fails for being slow; answers that differ from the peer's do fail.
+//! The scan of one machine against the native tools, and the order of versions against apt's library.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::{Cost, cost, median, print_ratio};
 use crate::sh;
 
-/// Arguments of `cargo xtask bench`.
-#[derive(clap::Args)]
-pub struct Arguments {
-    /// A Debian root of about 500 packages with its lists, such as debootstrap makes
-    #[arg(long)]
-    root: PathBuf,
-    /// Pairs of runs
-    #[arg(long, default_value_t = 9)]
-    pairs: usize,
-}
-
-/// Runs every benchmark that needs no fleet.
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    ensure!(arguments.root.join("var/lib/dpkg/status").is_file(), "`{}` holds no Debian system", arguments.root.display());
-    sh::run("cargo", &["build", "--release", "--locked", "--package", "cli", "--bin", "fettle"])?;
-    let bench = Bench { root: &arguments.root, pairs: arguments.pairs, fettle: sh::target().join("release/fettle"), cache: tempdir()? };
+/// Measures scans of a root and the comparison of its versions.
+pub fn run(root: &Path, pairs: usize) -> anyhow::Result<()> {
+    let bench = Bench { root, pairs, fettle: sh::target().join("release/fettle"), cache: sh::target().join("bench-cache") };
+    fs::create_dir_all(&bench.cache)?;
     bench.scans()?;
     bench.versions()?;
-    sh::run("cargo", &["run", "--quiet", "--release", "--locked", "--package", "server", "--example", "list_nodes"])?;
     fs::remove_dir_all(&bench.cache)?;
     Ok(())
 }
@@ -41,13 +25,6 @@ struct Bench<'a> {
     pairs: usize,
     fettle: PathBuf,
     cache: PathBuf,
-}
-
-/// CPU seconds and peak memory of one finished process.
-#[derive(Clone, Copy)]
-struct Cost {
-    cpu_s: f64,
-    peak_mib: f64,
 }
 
 impl Bench<'_> {
@@ -80,7 +57,7 @@ impl Bench<'_> {
             figures.1.push(peer);
             ratios.push(peer / ours);
         }
-        print_row("building the index, against apt's cache build", median(figures.0), median(figures.1), median(ratios), 2.0, None);
+        print_ratio("building the index, against apt's cache build", median(figures.0), median(figures.1), median(ratios), 2.0, None);
         Ok(())
     }
 
@@ -94,7 +71,7 @@ impl Bench<'_> {
         }
         let ratio = median(costs.iter().map(|(ours, peer)| peer.cpu_s / ours.cpu_s).collect());
         let peak = costs.iter().map(|(ours, _)| ours.peak_mib).fold(0.0, f64::max);
-        print_row(
+        print_ratio(
             what,
             median(costs.iter().map(|(ours, _)| ours.cpu_s).collect()),
             median(costs.iter().map(|(_, peer)| peer.cpu_s).collect()),
@@ -134,7 +111,7 @@ impl Bench<'_> {
     fn versions(&self) -> anyhow::Result<()> {
         let pairs = sh::target().join("bench-pairs.txt");
         fs::write(&pairs, version_pairs(self.root)?)?;
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bench_versions.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bench/versions.py");
         sh::run_with(Command::new("cargo").args(["build", "--release", "--locked", "--package", "domain", "--example", "compare_versions"]))?;
         let ours = sh::target().join("release/examples/compare_versions");
         let mut rows: Vec<[f64; 3]> = Vec::new();
@@ -148,8 +125,8 @@ impl Bench<'_> {
         }
         let of = |at: usize| median(rows.iter().map(|row| row[at]).collect());
         let ratio = |at: usize| median(rows.iter().map(|row| row[2] / row[at]).collect());
-        print_row("comparing versions as strings, ns, against apt_pkg", of(0), of(2), ratio(0), 1.4, None);
-        print_row("comparing versions by keys, ns, against apt_pkg", of(1), of(2), ratio(1), 30.0, None);
+        print_ratio("comparing versions as strings, ns, against apt_pkg", of(0), of(2), ratio(0), 1.4, None);
+        print_ratio("comparing versions by keys, ns, against apt_pkg", of(1), of(2), ratio(1), 30.0, None);
         Ok(())
     }
 }
@@ -167,40 +144,4 @@ fn version_pairs(root: &Path) -> anyhow::Result<String> {
     let same_package = versions.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| format!("{} {}\n", pair[0].1, pair[1].1));
     let changed = versions.iter().step_by(4).enumerate().map(|(at, (_, version))| format!("{version} {version}+deb12u{}\n", at % 4));
     Ok(same_package.chain(changed).take(20_000).collect())
-}
-
-fn print_row(what: &str, ours: f64, peer: f64, ratio: f64, target: f64, peak: Option<(f64, f64)>) {
-    let mut row = json!({ "what": what, "ours": ours, "peer": peer, "ratio": (ratio * 10.0).round() / 10.0, "target": target, "reached": ratio >= target });
-    if let Some((peak, limit)) = peak {
-        row["peak_mib"] = json!((peak * 10.0).round() / 10.0);
-        row["peak_limit_mib"] = json!(limit);
-    }
-    println!("{row}");
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// Runs a program under GNU time, which asks the kernel what the whole process cost.
-fn cost(command: &mut Command) -> anyhow::Result<Cost> {
-    let figures = sh::target().join("bench-time.txt");
-    let mut timed = Command::new("/usr/bin/python3");
-    timed.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bench_cost.py")).arg(&figures).arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        timed.env(name, value.unwrap_or_default());
-    }
-    sh::output(timed.stdout(Stdio::null()).stderr(Stdio::null()))?;
-    let text = fs::read_to_string(&figures).context("the program left no figures")?;
-    let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    ensure!(numbers.len() == 2, "the figures are `{text}`");
-    Ok(Cost { cpu_s: numbers[0], peak_mib: numbers[1] })
-}
-
-fn tempdir() -> anyhow::Result<PathBuf> {
-    let path = sh::target().join("bench-cache");
-    fs::create_dir_all(&path)?;
-    ensure!(fs::metadata(&path)?.uid() == fs::metadata(sh::target())?.uid(), "the cache folder belongs to someone else");
-    Ok(path)
 }

@@ -1,15 +1,23 @@
 //! A report on the wire: its head as a line of JSON, then contents one after another, all packed.
 
-use std::io::Read;
+use std::cell::RefCell;
 
 use domain::model::digest::Digest;
 use serde::{Deserialize, Serialize};
+use zstd::bulk::{Compressor, Decompressor};
 
 use crate::agent_v1::Report;
 
 /// Most bytes of an unpacked frame.
 pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
-const LEVEL: i32 = 3;
+/// Smaller on the wire by a tenth than the default, for a millisecond of the node.
+const LEVEL: i32 = 6;
+
+thread_local! {
+    // Making these costs more than most frames do.
+    static PACKING: RefCell<Compressor<'static>> = RefCell::new(Compressor::new(LEVEL).expect("the level is one of zstd's"));
+    static UNPACKING: RefCell<Decompressor<'static>> = RefCell::new(Decompressor::new().expect("only memory could be missing"));
+}
 
 /// A report with the contents that go along.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +47,6 @@ pub enum FrameError {
 
 #[derive(Serialize, Deserialize)]
 struct Head {
-    #[serde(flatten)]
     report: Report,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     contents: Vec<(Digest, Option<Digest>, usize)>,
@@ -54,17 +61,15 @@ impl ReportFrame {
         for (_, _, text) in &self.contents {
             bytes.extend_from_slice(text.as_bytes());
         }
-        zstd::bulk::compress(&bytes, LEVEL).expect("compressing into memory fails only without memory")
+        PACKING.with_borrow_mut(|packing| packing.compress(&bytes)).expect("compressing into memory fails only without memory")
     }
 
     /// Reads bytes.
     pub fn unpack(packed: &[u8]) -> Result<Self, FrameError> {
-        let decoder = zstd::Decoder::with_buffer(packed).map_err(|_| FrameError::Unpack)?;
-        let mut bytes = Vec::new();
-        decoder.take(FRAME_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(|_| FrameError::Unpack)?;
-        if bytes.len() > FRAME_BYTES_MAX {
-            return Err(FrameError::Unpack);
-        }
+        // A frame says how long it is, so that one that is too long takes no memory.
+        let length = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten().and_then(|length| usize::try_from(length).ok());
+        let length = length.filter(|length| *length <= FRAME_BYTES_MAX).ok_or(FrameError::Unpack)?;
+        let bytes = UNPACKING.with_borrow_mut(|unpacking| unpacking.decompress(packed, length)).map_err(|_| FrameError::Unpack)?;
         let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(|| FrameError::Head { detail: "it has no end".to_owned() })?;
         let head: Head = serde_json::from_slice(&bytes[..end]).map_err(|error| FrameError::Head { detail: error.to_string() })?;
         let mut rest = std::str::from_utf8(&bytes[end + 1..]).map_err(|_| FrameError::Contents)?;

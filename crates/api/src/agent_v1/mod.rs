@@ -7,10 +7,11 @@ mod frame;
 
 use std::collections::BTreeMap;
 
+use domain::model::content::Content;
 use domain::model::digest::Digest;
 use domain::model::node::Allows;
 use domain::model::order::{Order, OrderError};
-use domain::model::section::{Heading, PackageFacts, PerSection};
+use domain::model::section::{Heading, PackageFacts, PerSection, Section};
 use domain::model::time::Timestamp;
 use ed25519_dalek::{Signature, VerifyingKey};
 use serde::{Deserialize, Serialize};
@@ -92,6 +93,21 @@ pub struct CheckIn {
     pub lists_at: Option<i64>,
     /// A digest of the boot's id.
     pub boot: String,
+}
+
+/// Texts that are no longer than this go along without being asked for.
+const SMALL_TEXT_BYTES: usize = 1024;
+
+/// What goes along with a report before the server has asked: the text of a section that changed, or
+/// what it is an edit of and the edit. `old` is what the server has of the node; when it has nothing,
+/// other nodes have probably said most of it, and it is asked first.
+pub fn send_unasked(section: Section, new: &Content, old: &Content) -> Option<(Option<Digest>, String)> {
+    let is_small = new.text().len() <= SMALL_TEXT_BYTES;
+    if is_small && section != Section::Packages {
+        return Some((None, new.text().to_owned()));
+    }
+    // The server has a node's packages at hand; whatever else is edited it has to look up.
+    Some((Some(old.digest()), old.edit_to(new))).filter(|(_, edit)| edit.len() < new.text().len())
 }
 
 /// The head of a report; contents follow it in the frame.

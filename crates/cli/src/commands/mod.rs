@@ -12,6 +12,7 @@ mod reference;
 mod remote;
 mod scan;
 mod sign_in;
+mod simulate;
 mod up;
 
 use api::v1::organization::MemberKind;
@@ -47,6 +48,8 @@ pub enum Command {
     Patch(patch::Arguments),
     /// Baselines of a running server
     Baseline(baseline::Arguments),
+    /// Load a server with thousands of simulated nodes, to see what it can carry
+    Simulate(simulate::Arguments),
     /// Make a one-time sign-in link to the console
     SignIn(sign_in::Arguments),
     /// Say what is wrong with an installation and how to mend it
@@ -71,6 +74,7 @@ pub fn run(command: Command, printer: &Printer) -> anyhow::Result<Exit> {
         Command::Key(arguments) => key::run(arguments, printer),
         Command::Patch(arguments) => patch::run(arguments, printer),
         Command::Baseline(arguments) => baseline::run(arguments, printer),
+        Command::Simulate(arguments) => simulate::run(&arguments, printer),
         Command::SignIn(arguments) => sign_in::run(&arguments, printer),
         Command::Doctor(arguments) => doctor::run(&arguments, printer),
         Command::Reference(arguments) => reference::run(&arguments),

@@ -86,6 +86,7 @@ pub fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
         let message = format!("a node cannot be silent after {} s and late only after {} s", arguments.silent_after, arguments.late_after);
         return Err(Failure::new(message, "give --silent-after more seconds than --late-after").into());
     }
+    settings::raise_file_limit();
     let folder = DataFolder::open(&arguments.data.clone().unwrap_or_else(settings::data_folder))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the runtime")?;
     runtime.block_on(serve(arguments, &folder, printer))?;

@@ -1,5 +1,7 @@
 //! What agents ask for: to join, to be known again, to report, and what there is to do.
 
+use std::sync::Arc;
+
 use api::agent_v1::{CheckIn, Enroll, Enrolled, Hello, OrderResult, Orders, Presented, Renew, ReportAnswer, ReportFrame, SignedOrder, Welcome};
 use domain::decide::enroll::{BootMeaning, KnownNode, PresentedMachine, Recognition, judge_boot, recognize};
 use domain::model::activation::{Activation, ActivationState};
@@ -25,7 +27,7 @@ pub struct Agent {
     /// Its number.
     pub number: u32,
     /// The serial number of the certificate.
-    pub certificate: String,
+    pub certificate: Arc<str>,
 }
 
 /// How long an order may wait until it is begun.
@@ -36,17 +38,17 @@ const TEXT_LENGTH_MAX: usize = 255;
 const BOOTS_MAX: usize = 8;
 
 /// The node of a certificate, unless that was revoked or the node retired.
-pub fn authenticate(app: &App, node_id: &NodeId, certificate: &str) -> Result<Agent, ActionError> {
+pub fn authenticate(app: &App, node_id: &NodeId, certificate: &Arc<str>) -> Result<Agent, ActionError> {
     let leaving = authenticate_leaving(app, node_id, certificate)?;
     if leaving.retired { Err(ActionError::CertificateRevoked) } else { Ok(leaving.agent) }
 }
 
 /// The same for one request that retired nodes may still make: to be told that they are.
-pub fn authenticate_leaving(app: &App, node_id: &NodeId, certificate: &str) -> Result<LeavingAgent, ActionError> {
+pub fn authenticate_leaving(app: &App, node_id: &NodeId, certificate: &Arc<str>) -> Result<LeavingAgent, ActionError> {
     let state = app.fleet().read();
-    let known = |node: &&Node| node.record.certificate.as_deref().is_some_and(|known| known.split(' ').any(|serial| serial == certificate));
+    let known = |node: &&Node| node.record.certificate.as_deref().is_some_and(|known| known.split(' ').any(|serial| serial == &**certificate));
     let node = state.find(node_id).filter(known).ok_or(ActionError::CertificateRevoked)?;
-    let agent = Agent { node_id: node_id.clone(), number: node.record.number, certificate: certificate.to_owned() };
+    let agent = Agent { node_id: node_id.clone(), number: node.record.number, certificate: certificate.clone() };
     Ok(LeavingAgent { agent, retired: node.record.retired_at.is_some() })
 }
 
@@ -185,14 +187,20 @@ pub async fn hello(app: &App, agent: &Agent, hello: &Hello) -> Result<Welcome, A
     check_presented(&hello.presented)?;
     let now = app.now();
     heard_from(app, agent, &hello.presented.boot).await?;
-    let _change = app.fleet().begin_change().await;
-    let before = app.fleet().read().nodes[agent.number as usize].record.clone();
-    let mut record = before.clone();
-    take_presented(&mut record, &hello.presented);
-    // The certificate that was used is the one that counts from now on.
-    record.certificate = Some(agent.certificate.clone());
-    record.generation = record.generation.max(hello.generation);
+    let before_and_after = || {
+        let before = app.fleet().read().nodes[agent.number as usize].record.clone();
+        let mut record = before.clone();
+        take_presented(&mut record, &hello.presented);
+        // The certificate that was used is the one that counts from now on.
+        record.certificate = Some(agent.certificate.to_string());
+        record.generation = record.generation.max(hello.generation);
+        (before, record)
+    };
+    // Nearly always nothing changed, and nobody has to wait for others' changes.
+    let (before, record) = before_and_after();
     if record != before {
+        let _change = app.fleet().begin_change().await;
+        let (before, record) = before_and_after();
         let mut tx = app.database().write().await?;
         tx.upsert_node(&record).await?;
         if record.allows != before.allows {
@@ -202,9 +210,12 @@ pub async fn hello(app: &App, agent: &Agent, hello: &Hello) -> Result<Welcome, A
         tx.commit().await?;
         app.fleet().write().nodes[agent.number as usize].record = record;
     }
-    // What the agent had taken before it ended is asked for again.
-    operations::release(app, &agent.node_id).await?;
-    app.fleet().wake(agent.number);
+    if app.fleet().is_at_work(agent.number) {
+        // What the agent had taken before it ended is asked for again.
+        operations::release(app, &agent.node_id).await?;
+        app.fleet().set_at_work(agent.number, false);
+        app.fleet().wake(agent.number);
+    }
     let rhythm = app.rhythm();
     Ok(Welcome { now, scan_seconds: rhythm.scan_seconds, poll_seconds: rhythm.poll_seconds })
 }
@@ -300,6 +311,7 @@ async fn next_order(app: &App, agent: &Agent) -> Result<Option<SignedOrder>, Act
     tx.upsert_node(&record).await?;
     tx.commit().await?;
     let generation = record.generation;
+    app.fleet().set_at_work(agent.number, true);
     app.fleet().write().nodes[agent.number as usize].record = record;
     let task = match kind.as_str() {
         "trust" => Task::Trust { order_keys: app.keys().order_keys(), authorities: app.keys().authorities() },
@@ -320,6 +332,7 @@ pub async fn finish_order(app: &App, agent: &Agent, result: &OrderResult) -> Res
     }
     // A refused order may name anything; only operations of this node can be ended by it.
     let Ok(id) = result.operation_id.parse::<OperationId>() else { return Ok(()) };
+    app.fleet().set_at_work(agent.number, false);
     let outcome = if result.succeeded { Ok(()) } else { Err(message.unwrap_or_else(|| "the node said no more".to_owned())) };
     operations::finish(app, &id, &agent.node_id, outcome).await
 }

@@ -110,7 +110,8 @@ pub async fn list_reports(app: &App, _caller: &Caller, id: &str, query: &ListPag
 }
 
 fn changed_sections(earlier: &ReportRecord, later: &ReportRecord) -> Vec<Section> {
-    Section::ALL.into_iter().filter(|section| earlier.sections[*section] != later.sections[*section]).collect()
+    // The day of a package's installation changes with the package, which says it already.
+    Section::ALL.into_iter().filter(|section| *section != Section::Installed && earlier.sections[*section] != later.sections[*section]).collect()
 }
 
 /// What changed on a node between the ends of two days.
@@ -154,7 +155,7 @@ async fn changes_between(tx: &mut ReadTx, earlier: &ReportRecord, later: &Report
 fn join_change(changes: &mut Vec<Change>, section: Section, line: &str) {
     let subject = |line: &str| line.split(['\t', ',']).take(2).map(str::to_owned).collect::<Vec<_>>();
     let same = changes.iter_mut().rev().take_while(|change| change.section == section).find(|change| {
-        let tabular = matches!(section, Section::Packages | Section::Installed | Section::Services);
+        let tabular = matches!(section, Section::Packages | Section::Services);
         change.after.is_none() && change.before.as_deref().is_some_and(|before| tabular && subject(before) == subject(line))
     });
     match same {

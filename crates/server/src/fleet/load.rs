@@ -9,6 +9,7 @@ use domain::model::organization::{self, Organization};
 use domain::model::section::{PerSection, Section};
 use domain::model::time::Timestamp;
 use store::contents::ContentBody;
+use store::operations::InvocationState;
 use store::reports::ReportRecord;
 use store::{Database, ReadTx, StoreError};
 
@@ -38,9 +39,11 @@ pub async fn load(database: &Database, now: Timestamp) -> Result<State, StoreErr
             node.saw(check_in.collected_at);
         }
     }
-    for id in tx.list_awaited_nodes().await? {
-        let number = id.parse().ok().and_then(|id| state.by_id.get(&id).copied());
-        state.awaited.extend(number);
+    for (invocations, at_work) in [(InvocationState::Pending, false), (InvocationState::Running, true)] {
+        for id in tx.list_nodes_with_invocations(invocations).await? {
+            let number = id.parse().ok().and_then(|id| state.by_id.get(&id).copied());
+            if at_work { state.at_work.extend(number) } else { state.awaited.extend(number) }
+        }
     }
     Ok(state)
 }
@@ -148,7 +151,7 @@ fn place_report(state: &mut State, texts: &mut Texts, report: &ReportRecord, now
         classification: domain::model::patch::Classification::Other,
         repository: None,
     };
-    let list = state.read_sections(&report.sections, &of_report, report.node_number, unknown, now).map_err(|error| damaged(error.to_string()))?;
+    let list = state.read_sections(&report.sections, &of_report, None, report.node_number, unknown, now).map_err(|error| damaged(error.to_string()))?;
     state.keep_example(list, &report.sections, &of_report);
     state.index.join(list);
     let current = state.current_report(report.number, report.sections, &digests, list);

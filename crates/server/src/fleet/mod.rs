@@ -79,6 +79,8 @@ pub struct State {
     changed_versions: HashSet<VersionNumber>,
     /// Nodes with work that they have not taken.
     awaited: HashSet<u32>,
+    /// Nodes that have taken work and not said how it ended.
+    at_work: HashSet<u32>,
 }
 
 /// The numbers and texts of a report's contents.
@@ -138,6 +140,21 @@ impl Fleet {
     /// There was no more work for a node.
     pub(crate) fn has_no_work(&self, number: u32) {
         self.write().awaited.remove(&number);
+    }
+
+    /// A node took work, or said how it ended.
+    pub(crate) fn set_at_work(&self, number: u32, at_work: bool) {
+        let mut state = self.write();
+        if at_work {
+            state.at_work.insert(number)
+        } else {
+            state.at_work.remove(&number)
+        };
+    }
+
+    /// Whether a node has work in hand.
+    pub(crate) fn is_at_work(&self, number: u32) -> bool {
+        self.read().at_work.contains(&number)
     }
 
     /// A node was heard of.

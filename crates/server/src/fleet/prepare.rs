@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use domain::fleet::{PackageRow, VersionKey};
-use domain::model::content::{Content, ContentError};
+use domain::model::content::{self, Content, ContentError, Side};
 use domain::model::digest::Digest;
-use domain::model::section::{self, Heading, PackageFacts, PackageLine, PerSection, Section, SectionError};
+use domain::model::section::{self, Heading, PACKAGES_MAX, PackageFacts, PackageLine, PerSection, Section, SectionError};
 use store::contents::ContentBody;
 use store::{Database, StoreError};
 
@@ -101,6 +101,8 @@ pub struct Prepared {
     pub texts: BTreeMap<Section, Content>,
     /// How the new ones came.
     pub edits: BTreeMap<Section, (u32, String)>,
+    /// The rows of the packages, when every version of them is known.
+    pub rows: Option<Vec<PackageRow>>,
     pub facts: HashMap<String, PackageFacts>,
 }
 
@@ -116,14 +118,16 @@ pub async fn prepare(fleet: &Fleet, database: &Database, report: IncomingReport)
         digests: report.digests,
         texts: BTreeMap::new(),
         edits: BTreeMap::new(),
+        rows: None,
         facts: report.facts.into_iter().map(|row| (row.package, row.facts)).collect(),
     };
     let mut lacking = Lacking::default();
-    for section in Section::ALL {
+    let unknown = {
+        let state = fleet.read();
+        Section::ALL.into_iter().filter(|section| state.number_of(&report.digests[*section]).is_none()).collect::<Vec<_>>()
+    };
+    for section in unknown {
         let digest = report.digests[section];
-        if fleet.read().number_of(&digest).is_some() {
-            continue;
-        }
         let content = match report.contents.get(&digest) {
             None => None,
             Some(IncomingContent::Whole(text)) => Some(Content::parse(text.clone())),
@@ -145,9 +149,21 @@ pub async fn prepare(fleet: &Fleet, database: &Database, report: IncomingReport)
     if lacking.contents.is_empty() {
         read_again(fleet, database, &mut prepared).await.map_err(Err)?;
         check_sections(&prepared).map_err(|error| Err(error.into()))?;
-        lacking.packages = fleet.read().unknown_packages(&prepared);
+        let rows = fleet.read().find_rows(&prepared).map_err(|error| Err(error.into()))?;
+        match rows {
+            Rows::Known(rows) => prepared.rows = rows,
+            Rows::Lacking(packages) => lacking.packages = packages,
+        }
     }
     if lacking == Lacking::default() { Ok(prepared) } else { Err(Ok(lacking)) }
+}
+
+/// What is known of a report's packages.
+enum Rows {
+    /// Everything that the report does not say itself; their rows, when it says nothing.
+    Known(Option<Vec<PackageRow>>),
+    /// Packages whose facts neither the server nor the report has.
+    Lacking(Vec<String>),
 }
 
 /// The text of a content that the server has. A node's present packages come from the index.
@@ -180,7 +196,8 @@ async fn read_again(fleet: &Fleet, database: &Database, prepared: &mut Prepared)
 
 /// Refuses what would not read later, when a person asks for it.
 fn check_sections(prepared: &Prepared) -> Result<(), SectionError> {
-    for (section, content) in &prepared.texts {
+    // Packages are read when their rows are looked up.
+    for (section, content) in prepared.texts.iter().filter(|(section, _)| **section != Section::Packages) {
         section::check(*section, content)?;
     }
     Ok(())
@@ -205,19 +222,56 @@ impl State {
         }
     }
 
-    /// Packages of a report whose facts neither the server nor the report has.
-    fn unknown_packages(&self, prepared: &Prepared) -> Vec<String> {
-        let Some(packages) = prepared.texts.get(&Section::Packages) else { return Vec::new() };
-        let Some(ecosystem) = self.ecosystem(prepared) else { return Vec::new() };
-        let unknown = |line: &PackageLine| {
-            let key = VersionKey { ecosystem: &ecosystem, name: line.name, architecture: line.architecture, version: line.version };
-            if self.index.versions.find(&key).is_some() {
-                return None;
+    /// Looks up the packages of a report.
+    fn find_rows(&self, prepared: &Prepared) -> Result<Rows, SectionError> {
+        let Some(packages) = prepared.texts.get(&Section::Packages) else { return Ok(Rows::Known(None)) };
+        let Some(ecosystem) = self.ecosystem(prepared) else { return Ok(Rows::Known(None)) };
+        if let Some(rows) = self.edit_rows(prepared, &ecosystem) {
+            return Ok(Rows::Known(Some(rows)));
+        }
+        let lines = section::read_packages(packages)?;
+        let mut rows = Vec::with_capacity(lines.len());
+        let mut lacking = Vec::new();
+        for line in &lines {
+            match self.find_row(&ecosystem, line) {
+                Some(row) => rows.push(row),
+                None => {
+                    let package = format!("{}\t{}\t{}", line.name, line.architecture, line.version);
+                    lacking.extend((!prepared.facts.contains_key(&package)).then_some(package));
+                }
             }
-            let package = format!("{}\t{}\t{}", line.name, line.architecture, line.version);
-            (!prepared.facts.contains_key(&package)).then_some(package)
-        };
-        packages.lines().filter_map(PackageLine::parse).filter_map(|line| unknown(&line)).collect()
+        }
+        let all_known = rows.len() == lines.len();
+        Ok(if lacking.is_empty() { Rows::Known(all_known.then_some(rows)) } else { Rows::Lacking(lacking) })
+    }
+
+    fn find_row(&self, ecosystem: &str, line: &PackageLine) -> Option<PackageRow> {
+        let key = VersionKey { ecosystem, name: line.name, architecture: line.architecture, version: line.version };
+        self.index.versions.find(&key).map(|version| PackageRow { version, flags: line.flags })
+    }
+
+    /// The rows of packages that came as an edit of what the node has, when all versions are known.
+    fn edit_rows(&self, prepared: &Prepared, ecosystem: &str) -> Option<Vec<PackageRow>> {
+        let (of, edit) = prepared.edits.get(&Section::Packages)?;
+        let report = self.nodes.get(prepared.node_number as usize)?.report.as_ref().filter(|report| report.sections[Section::Packages] == *of)?;
+        let mut rows = self.index.packages(report.list);
+        for change in content::changed_lines(edit) {
+            let (side, line) = change?;
+            let line = PackageLine::parse(line)?;
+            let row = self.find_row(ecosystem, &line)?;
+            // Rows are in the order of their lines.
+            let order = |other: &PackageRow| {
+                let key = self.index.versions.key(other.version);
+                (key.name, key.architecture, key.version).cmp(&(line.name, line.architecture, line.version))
+            };
+            match (side, rows.binary_search_by(order)) {
+                (Side::Old, Ok(at)) if rows[at] == row => drop(rows.remove(at)),
+                (Side::New, Err(at)) => rows.insert(at, row),
+                // Marks changed: the line of before may be there.
+                _ => return None,
+            }
+        }
+        (rows.len() <= PACKAGES_MAX).then_some(rows)
     }
 
     /// The system's id of a report.

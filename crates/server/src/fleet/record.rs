@@ -178,7 +178,7 @@ impl Rows {
 impl State {
     /// Puts a report in, and notes the rows to store.
     fn apply(&mut self, prepared: Prepared, rows: &mut Rows, now: Timestamp) -> Result<(), SectionError> {
-        let Prepared { node_number, heading, boot, digests, texts, mut edits, facts } = prepared;
+        let Prepared { node_number, heading, boot, digests, texts, mut edits, rows: known_rows, facts } = prepared;
         let node = &mut self.nodes[node_number as usize];
         node.name = heading.name;
         node.booted_at = heading.booted_at;
@@ -195,12 +195,13 @@ impl State {
             VersionFacts { facts: facts.get(&package).cloned().unwrap_or_default(), first_seen_at: now, classification: Classification::Other, repository: None }
         };
         let numbers = self.number_contents(&digests);
-        let list = self.read_sections(&numbers, &texts, node_number, ecosystem_facts, now).inspect_err(|_| self.forget_unstored())?;
+        let list = self.read_sections(&numbers, &texts, known_rows, node_number, ecosystem_facts, now).inspect_err(|_| self.forget_unstored())?;
         let similar = self.examples.get(&self.index.whole_of(list)).cloned().unwrap_or_default();
+        let empty = Content::default();
         for section in Section::ALL {
             if numbers[section] as usize == self.known.len() {
-                let text = texts.get(&section).cloned().unwrap_or_default();
-                let (body, depth) = prepare::store_as(&text, edits.remove(&section), similar[section].as_ref(), |of| self.known[of as usize].1);
+                let text = texts.get(&section).unwrap_or(&empty);
+                let (body, depth) = prepare::store_as(text, edits.remove(&section), similar[section].as_ref(), |of| self.known[of as usize].1);
                 self.known.push((digests[section], depth));
                 self.contents.insert(digests[section], numbers[section]);
                 rows.contents.push(NewContent { number: numbers[section], digest: digests[section], body, first_seen_at: now });
@@ -241,6 +242,7 @@ impl State {
         &mut self,
         numbers: &PerSection<u32>,
         texts: &BTreeMap<Section, Content>,
+        known_rows: Option<Vec<PackageRow>>,
         node_number: u32,
         facts: impl Fn(&section::PackageLine) -> VersionFacts,
         now: Timestamp,
@@ -274,9 +276,10 @@ impl State {
         if let Some(list) = self.lists.get(&(context, packages, available)) {
             return Ok(*list);
         }
-        let rows: Vec<PackageRow> = match (texts.get(&Section::Packages), self.list_of_packages.get(&(context, packages))) {
-            (None, Some(list)) => self.index.packages(*list),
-            (text, _) => section::read_packages(text.unwrap_or(&empty))?
+        let rows: Vec<PackageRow> = match (known_rows, texts.get(&Section::Packages), self.list_of_packages.get(&(context, packages))) {
+            (Some(rows), _, _) => rows,
+            (None, None, Some(list)) => self.index.packages(*list),
+            (None, text, _) => section::read_packages(text.unwrap_or(&empty))?
                 .into_iter()
                 .map(|line| {
                     let key = VersionKey { ecosystem: &system.platform.id, name: line.name, architecture: line.architecture, version: line.version };

@@ -7,6 +7,10 @@ use axum::response::{IntoResponse, Response};
 use crate::actions::ActionError;
 use crate::fleet::ReportError;
 
+/// When a client may come again that found the server busy. Agents spread this by half of it in
+/// both directions.
+const RETRY_AFTER_SECONDS: u32 = 20;
+
 /// An error on its way to a client.
 #[derive(Debug)]
 pub struct ApiError {
@@ -16,13 +20,20 @@ pub struct ApiError {
 impl ApiError {
     /// An error of this kind.
     pub fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { problem: Problem { code, status: status.as_u16(), message: message.into(), hint: None, field: None } }
+        Self { problem: Problem { code, status: status.as_u16(), message: message.into(), hint: None, field: None, retry_after_seconds: None } }
     }
 
     /// The same with advice.
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.problem.hint = Some(hint.into());
         self
+    }
+
+    /// Too much to do: come again later.
+    pub fn busy() -> Self {
+        let mut answer = Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, "the server has too much to do at the moment").with_hint("come again later");
+        answer.problem.retry_after_seconds = Some(RETRY_AFTER_SECONDS);
+        answer
     }
 
     /// What is said to the client.
@@ -55,9 +66,7 @@ impl From<ActionError> for ApiError {
                 Self::new(StatusCode::FORBIDDEN, ErrorCode::ActivationRefused, message).with_hint("make another with `fettle activation create` on the server")
             }
             ActionError::Key(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, message).with_hint("the server's log says why"),
-            ActionError::Report(ReportError::Busy) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, "too many reports wait to be written").with_hint("come again later")
-            }
+            ActionError::Report(ReportError::Busy) => Self::busy(),
             ActionError::Report(error) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::InvalidBody, chain(&error)),
             ActionError::Store(error) => {
                 // The chain is for the log; the client could do nothing with it.
@@ -82,6 +91,10 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self.problem).expect("a problem has text keys only");
-        (self.status(), [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+        let mut response = (self.status(), [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if let Some(seconds) = self.problem.retry_after_seconds {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }

@@ -7,8 +7,11 @@ mod guard;
 mod router;
 mod v1;
 
+use std::sync::Arc;
+
 use domain::model::id::NodeId;
 
+pub(crate) use agent_v1::check_in_directly;
 pub(crate) use error::{ApiError, chain};
 pub(crate) use extract::{BrowserSession, SESSION_COOKIE};
 pub use router::{agent_router, openapi, router};
@@ -20,5 +23,5 @@ pub(crate) struct Connection {
     /// Whether nobody can listen in.
     pub secure: bool,
     /// The node and the serial number of the certificate that it showed.
-    pub certificate: Option<(NodeId, String)>,
+    pub certificate: Option<(NodeId, Arc<str>)>,
 }

@@ -35,14 +35,13 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// What agents reach, over their own protocol of TLS only. The connection's certificate comes as
+/// What agents reach besides check-ins, over their own protocol of TLS only. The connection's certificate comes as
 /// an extension of each request.
 pub fn agent_router(app: App) -> Router {
     let report = post(agent_v1::report).layer(DefaultBodyLimit::max(REPORT_BYTES_MAX));
     Router::new()
         .route("/agent/v1/enroll", post(agent_v1::enroll))
         .route("/agent/v1/hello", post(agent_v1::hello))
-        .route("/agent/v1/check-in", post(agent_v1::check_in))
         .route("/agent/v1/report", report)
         .route("/agent/v1/orders", get(agent_v1::orders).post(agent_v1::finish_order))
         .route("/agent/v1/renew", post(agent_v1::renew))

@@ -294,10 +294,10 @@ pub async fn two_claims_never_take_the_same_invocation(database: Database) {
     assert_eq!(claimed.len(), 20);
     assert_eq!(claimed.iter().collect::<BTreeSet<_>>().len(), 20);
     let mut tx = database.write().await.unwrap();
-    assert_eq!(tx.list_awaited_nodes().await.unwrap(), Vec::<String>::new());
+    assert_eq!(tx.list_nodes_with_invocations(InvocationState::Pending).await.unwrap(), Vec::<String>::new());
     tx.finish_invocation(&claimed[0], &node_id, InvocationState::Failed, Some("no"), START).await.unwrap();
     assert_eq!(tx.release_invocations(&node_id).await.unwrap(), 19);
-    assert_eq!(tx.list_awaited_nodes().await.unwrap(), [node_id.to_string()]);
+    assert_eq!(tx.list_nodes_with_invocations(InvocationState::Pending).await.unwrap(), [node_id.to_string()]);
     let ended = tx.list_invocations(&claimed[0]).await.unwrap();
     assert_eq!((ended[0].state, ended[0].message.as_deref(), ended[0].finished_at), (InvocationState::Failed, Some("no"), Some(START)));
 }
