@@ -99,6 +99,8 @@ impl AgentConfig {
 
     /// The file's text, with a word on each setting.
     pub fn text(&self) -> String {
+        let proxy = self.proxy.as_ref().map_or_else(String::new, |proxy| format!("# How the server is reached.\nproxy: {proxy}\n"));
+        let cloud_metadata = if self.cloud_metadata { "" } else { "# The cloud that this machine may run in is not asked about it.\ncloud_metadata: false\n" };
         format!(
             "# The configuration of the Fettle agent. The server can ask for nothing that is not allowed here.\n\
              server: {}\n\
@@ -106,7 +108,7 @@ impl AgentConfig {
              allows: [{}]\n\
              state: {}\n\
              # JSON files in this folder become part of the inventory.\n\
-             custom_inventory: {}\n",
+             custom_inventory: {}\n{proxy}{cloud_metadata}",
             self.server,
             self.allows.join(", "),
             self.state.display(),
@@ -130,6 +132,8 @@ mod tests {
     fn what_is_written_reads_back() {
         let config = AgentConfig { allows: vec!["install".into(), "reboot".into()], ..AgentConfig::new("https://fettle.example:7300/", Path::new("/var/lib/x")) };
         assert_eq!(read(&config.text()), Ok(config.clone()));
+        let behind_proxy = AgentConfig { proxy: Some("http://proxy.example:3128".into()), cloud_metadata: false, ..config.clone() };
+        assert_eq!(read(&behind_proxy.text()), Ok(behind_proxy));
         assert_eq!(config.allows().words(), "scan, install, reboot");
     }
 

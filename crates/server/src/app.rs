@@ -10,7 +10,7 @@ use store::{Database, StoreError};
 use tokio::sync::Semaphore;
 
 use crate::fleet::{Fleet, Present, State};
-use crate::keys::{GivenCertificate, Keys};
+use crate::keys::{GivenCertificate, KeyError, Keys};
 
 /// Hours after which a node that has not been scanned is unknown.
 pub const STALE_AFTER_HOURS: i64 = 48;
@@ -51,7 +51,7 @@ struct Parts {
     given_certificate: Option<GivenCertificate>,
     names: Vec<String>,
     agent_url: String,
-    report_room: Arc<Semaphore>,
+    report_room: Semaphore,
 }
 
 /// Reports that are read and checked at once. Twice a commit's worth keeps the writer busy; each
@@ -100,7 +100,7 @@ impl App {
                 given_certificate,
                 names,
                 agent_url,
-                report_room: Arc::new(Semaphore::new(REPORTS_AT_ONCE)),
+                report_room: Semaphore::new(REPORTS_AT_ONCE),
             }),
         })
     }
@@ -124,6 +124,11 @@ impl App {
         &self.parts.keys
     }
 
+    /// Renews the certificates that the server shows; those that it has stay when it cannot.
+    pub fn renew_server_certificates(&self) -> Result<(), KeyError> {
+        self.parts.keys.renew_server_certificates(self.given_certificate(), self.names(), self.now())
+    }
+
     pub(crate) fn given_certificate(&self) -> Option<&GivenCertificate> {
         self.parts.given_certificate.as_ref()
     }
@@ -138,8 +143,8 @@ impl App {
     }
 
     /// Room for reports to be read and checked in.
-    pub(crate) fn report_room(&self) -> Arc<Semaphore> {
-        self.parts.report_room.clone()
+    pub(crate) fn report_room(&self) -> &Semaphore {
+        &self.parts.report_room
     }
 
     /// How often nodes are to be heard of.

@@ -178,6 +178,14 @@ impl Keys {
         Ok(name)
     }
 
+    /// Issues the server's own certificates anew, and reads those that were given again: they expire, and
+    /// a given one is replaced on the disk before that.
+    pub fn renew_server_certificates(&self, given: Option<&GivenCertificate>, names: &[String], now: Timestamp) -> Result<(), KeyError> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        *state = make_state(read_authority(&self.folder, &self.random, now)?, state.order_keys.clone(), given, names, &self.random, now)?;
+        Ok(())
+    }
+
     /// Makes a new authority. Certificates of the old one stay good until they expire.
     pub fn rotate_authority(&self, given: Option<&GivenCertificate>, names: &[String], now: Timestamp) -> Result<String, KeyError> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);

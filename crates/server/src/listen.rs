@@ -99,7 +99,7 @@ impl Routers {
     }
 
     async fn answer_agent(&self, connection: &Arc<Connection>, request: Request<Incoming>) -> Result<Response, Infallible> {
-        match http::check_in_directly(&self.app, connection, request).await {
+        match http::answer_directly(&self.app, connection, request).await {
             Ok(response) => Ok(response),
             Err(other) => route(&self.agents, connection, other).await,
         }

@@ -76,6 +76,8 @@ pub struct Arguments {
 const SCAN_PERIOD: Duration = Duration::from_hours(6);
 /// How often it is written down when nodes were last heard of.
 const SAVE_PERIOD: Duration = Duration::from_mins(10);
+/// How often the server's certificates are renewed, and given ones read again.
+const RENEW_PERIOD: Duration = Duration::from_hours(24);
 /// How long open requests may take when the server stops.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -134,6 +136,7 @@ async fn serve(arguments: &Arguments, folder: &DataFolder, printer: &Printer) ->
     let (stop, stopped) = watch::channel(false);
     let mut server = tokio::spawn(serve_http(listener, app.clone(), stopped));
     tokio::spawn(save_regularly(app.clone()));
+    tokio::spawn(renew_certificates_regularly(app.clone()));
     let mut node = LocalNode { app: app.clone(), operator: operator.clone(), refresh: !arguments.no_refresh && settings::is_root(), id: None };
     let ended_early = tokio::select! {
         () = async {
@@ -168,6 +171,18 @@ async fn serve(arguments: &Arguments, folder: &DataFolder, printer: &Printer) ->
     }
     database.close().await;
     result?
+}
+
+/// Renews the server's certificates long before they expire.
+async fn renew_certificates_regularly(app: App) {
+    let mut period = tokio::time::interval(RENEW_PERIOD);
+    period.tick().await;
+    loop {
+        period.tick().await;
+        if let Err(error) = app.renew_server_certificates() {
+            tracing::error!(error = format!("{:#}", anyhow::Error::new(error)), "the server's certificates could not be renewed; those before stay");
+        }
+    }
 }
 
 /// Saves what only memory knows, from time to time. What nodes were told is stored is stored at once.

@@ -2,8 +2,17 @@
 //! machine and changes nothing but its own folder.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Stdio};
+
+use agent::config::AgentConfig;
+use agent::enroll;
+use agent::state::StateFolder;
+use agent::transport::{Transport, Trust};
+use api::agent_v1::Hello;
+use api::error::ErrorCode;
 
 use crate::harness::{Ended, Up, fettle, run, wait_for};
 
@@ -15,8 +24,12 @@ struct Installation {
 
 impl Installation {
     fn start() -> Self {
+        Self::start_with(&["--poll-for", "2"])
+    }
+
+    fn start_with(more: &[&str]) -> Self {
         let (data, node) = (testkit::folder(), testkit::folder());
-        let up = Up::start_with(data.path(), node.path(), &["--no-local-node", "--scan-every", "3600", "--poll-for", "2"]);
+        let up = Up::start_with(data.path(), node.path(), &[&["--no-local-node", "--scan-every", "3600"], more].concat());
         Self { data, node, up }
     }
 
@@ -38,9 +51,17 @@ impl Installation {
     }
 
     fn enroll(&self, code: &str) -> Ended {
-        let server = self.up.url.replace("http://", "https://");
+        self.enroll_with(code, &[])
+    }
+
+    fn enroll_with(&self, code: &str, more: &[&str]) -> Ended {
         let (config, state) = (self.path("agent.yaml"), self.path("state"));
-        run(self.node.path(), &["agent", "enroll", "--server", &server, "--activation", code, "--config", &config, "--state", &state, "--no-service"])
+        let arguments = ["agent", "enroll", "--server", &self.server(), "--activation", code, "--config", &config, "--state", &state, "--no-service"];
+        run(self.node.path(), &[arguments.as_slice(), more].concat())
+    }
+
+    fn server(&self) -> String {
+        self.up.url.replace("http://", "https://")
     }
 
     fn run_agent(&self) -> Agent {
@@ -150,4 +171,55 @@ fn what_must_not_join_is_refused_by_name() {
     for mistake in [["activation", "create", "--expires", "30"].as_slice(), &["activation", "create", "--limit", "0"], &["activation", "create", "--account", "nowhere"]] {
         assert_ne!(installation.ask(mistake).code, 0, "{mistake:?}");
     }
+}
+
+#[tokio::test]
+async fn a_stolen_certificate_is_refused_at_once_when_its_node_is_retired() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let installation = Installation::start();
+    assert_eq!(installation.enroll(&installation.code(&[])).code, 0);
+    let state = StateFolder::open(Path::new(&installation.path("state"))).unwrap();
+    let (key, certificate, authorities) = state.credentials().unwrap().unwrap();
+    let thief = Transport::new(&installation.server(), None, &Trust::Authorities(authorities), Some((&key, &certificate))).unwrap();
+    let identity = state.identity().unwrap().unwrap().identity;
+    let hello = Hello { presented: enroll::present(&AgentConfig::new(&installation.server(), Path::new("/nowhere")), identity), generation: 0 };
+    thief.hello(&hello).await.unwrap();
+    let node = installation.json(&["node", "list"])["items"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(installation.ask(&["node", "retire", &node]).code, 0);
+    // On the connection that is open already, too.
+    assert_eq!(thief.hello(&hello).await.unwrap_err().code(), Some(ErrorCode::CertificateRevoked));
+}
+
+/// A proxy as companies have them: it opens what it is asked to, and passes bytes.
+fn start_proxy() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                client.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8(head).unwrap();
+            let mut server = TcpStream::connect(head.strip_prefix("CONNECT ").unwrap().split(' ').next().unwrap()).unwrap();
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let (mut to, mut from) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            std::thread::spawn(move || drop(std::io::copy(&mut from, &mut to)));
+            std::thread::spawn(move || drop(std::io::copy(&mut server, &mut client)));
+        }
+    });
+    address
+}
+
+#[test]
+fn an_order_reaches_an_idle_node_through_a_proxy_long_before_its_question_ends() {
+    let installation = Installation::start_with(&["--poll-for", "600"]);
+    assert_eq!(installation.enroll_with(&installation.code(&[]), &["--proxy", &start_proxy()]).code, 0);
+    let _agent = installation.run_agent();
+    let node = installation.reported_node()["id"].as_str().unwrap().to_owned();
+    let operation = installation.json(&["node", "scan", &node])["id"].as_str().unwrap().to_owned();
+    wait_for("the order", || installation.log().contains(&format!("order {operation}: scan")).then_some(()));
+    assert!(fs::read_to_string(installation.path("agent.yaml")).unwrap().contains("proxy: http://127.0.0.1:"));
 }

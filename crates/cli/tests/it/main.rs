@@ -4,7 +4,9 @@
 mod agent;
 mod browser;
 mod harness;
+mod orders;
 mod refresh;
 mod scan;
+mod simulate;
 mod testbed;
 mod up;

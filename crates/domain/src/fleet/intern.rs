@@ -60,6 +60,11 @@ impl<T: Hash + Eq> Interner<T> {
         &mut self.values[number as usize]
     }
 
+    /// Every value, in the order of the numbers.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.values.iter()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.values.len()

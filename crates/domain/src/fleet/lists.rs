@@ -10,6 +10,13 @@ use crate::fleet::tally::{Tally, TallyOf};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListId(u32);
 
+impl ListId {
+    /// Its place among what is kept for each list.
+    pub fn at(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// All lists, by number, and which lists hold a standing.
 #[derive(Debug, Default)]
 pub struct Lists {
@@ -51,7 +58,7 @@ struct Change {
 
 /// An edit with more changes than this share of the list is stored whole: it is another image, and
 /// nodes that drifted from it are small edits of it.
-const EDIT_SHARE_MAX: usize = 16;
+const EDIT_SHARE_MAX: usize = 8;
 /// How many of its rarest standings a list is looked up by, in how many lists each, and how many of
 /// the lists that most of them name are compared.
 const PROBES: usize = 12;
@@ -181,26 +188,31 @@ impl Lists {
         with.map(|list| list.n_users_in_all).sum::<u32>() - without.map(|list| list.n_users_in_all).sum::<u32>()
     }
 
-    /// Lists of a context with a standing.
-    pub fn with_standing(&self, context: ContextId, number: u32) -> Vec<ListId> {
-        let (mut wholes, mut found) = (Vec::new(), Vec::new());
-        for at in self.with(number) {
-            let list = &self.lists[at as usize];
-            if list.context == context {
-                found.push(ListId(at));
-                if matches!(list.body, Body::Whole(_)) {
-                    wholes.push(at);
+    /// Marks the lists of a context that hold one of these standings, by their numbers.
+    pub fn mark<T: Copy>(&self, context: ContextId, standings: &[(u32, T)], marks: &mut Vec<Option<T>>) {
+        marks.resize(self.lists.len(), None);
+        let mut of_whole: HashMap<u32, (u32, T)> = HashMap::new();
+        for &(number, mark) in standings {
+            of_whole.extend(self.wholes_with[number as usize].iter().filter(|at| self.lists[**at as usize].context == context).map(|at| (*at, (number, mark))));
+        }
+        if !of_whole.is_empty() {
+            for (list, mark) in self.lists.iter().zip(marks.iter_mut()) {
+                if let Body::Edit { of, changes } = &list.body
+                    && let Some((number, whole_mark)) = of_whole.get(of)
+                    && !changes.iter().any(|change| change.number == *number && !change.adds)
+                {
+                    *mark = Some(*whole_mark);
                 }
             }
         }
-        if !wholes.is_empty() {
-            let without = self.without.get(&number);
-            let is_edit_of_those = |list: &List| matches!(&list.body, Body::Edit { of, .. } if wholes.contains(of));
-            let edits = self.lists.iter().zip(0..).filter(|(list, _)| is_edit_of_those(list)).map(|(_, at)| at);
-            let known: std::collections::HashSet<_> = found.iter().map(|list| list.0).chain(without.into_iter().flatten().copied()).collect();
-            found.extend(edits.filter(|at| !known.contains(at)).map(ListId));
+        for (whole, (_, mark)) in of_whole {
+            marks[whole as usize] = Some(mark);
         }
-        found
+        for &(number, mark) in standings {
+            for &at in self.edits_with[number as usize].iter().filter(|at| self.lists[**at as usize].context == context) {
+                marks[at as usize] = Some(mark);
+            }
+        }
     }
 
     /// How many lists these standings are in.

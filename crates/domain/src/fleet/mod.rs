@@ -36,6 +36,7 @@ pub struct Fleet {
     standings: Standings,
     lists: Lists,
     contexts: Vec<Context>,
+    context_of_product: HashMap<(String, String), ContextId>,
     baselines: HashMap<OperatingSystem, Baseline>,
 }
 
@@ -45,6 +46,7 @@ struct Context {
     ecosystem: String,
     product: String,
     operating_system: Option<OperatingSystem>,
+    has_baseline: bool,
     /// A byte for each standing; absent ones are not of this context.
     bytes: Vec<Byte>,
     /// Which version a byte is about.
@@ -56,7 +58,13 @@ struct Context {
 
 /// The number of a context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ContextId(u16);
+pub struct ContextId(u32);
+
+impl ContextId {
+    fn at(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// A patch with the number of nodes that it concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,36 +80,37 @@ pub struct PatchNodes {
 impl Fleet {
     /// The context of nodes with this platform.
     pub fn context(&mut self, platform: &Platform) -> ContextId {
-        let found = self.contexts.iter().position(|context| context.product == platform.product && context.ecosystem == platform.id);
-        let at = found.unwrap_or_else(|| {
-            self.contexts.push(Context {
-                ecosystem: platform.id.clone(),
-                product: platform.product.clone(),
-                operating_system: platform.operating_system,
-                bytes: Vec::new(),
-                about: HashMap::new(),
-                members: Vec::new(),
-                next_change_at: None,
-            });
-            self.contexts.len() - 1
+        if let Some(known) = self.find_context(platform) {
+            return known;
+        }
+        let number = u32::try_from(self.contexts.len()).expect("there are fewer than four billion products");
+        self.contexts.push(Context {
+            ecosystem: platform.id.clone(),
+            product: platform.product.clone(),
+            operating_system: platform.operating_system,
+            has_baseline: platform.operating_system.is_some_and(|system| self.baselines.contains_key(&system)),
+            bytes: Vec::new(),
+            about: HashMap::new(),
+            members: Vec::new(),
+            next_change_at: None,
         });
-        ContextId(u16::try_from(at).expect("there are fewer than 65,536 products"))
+        self.context_of_product.insert((platform.id.clone(), platform.product.clone()), ContextId(number));
+        ContextId(number)
     }
 
     /// The context of nodes with this platform, when there are any.
     pub fn find_context(&self, platform: &Platform) -> Option<ContextId> {
-        let found = self.contexts.iter().position(|context| context.product == platform.product && context.ecosystem == platform.id)?;
-        u16::try_from(found).ok().map(ContextId)
+        self.context_of_product.get(&(platform.id.clone(), platform.product.clone())).copied()
     }
 
     /// The name under which versions of this context are kept apart from those of other systems.
     pub fn ecosystem(&self, context: ContextId) -> &str {
-        &self.contexts[usize::from(context.0)].ecosystem
+        &self.contexts[context.at()].ecosystem
     }
 
     /// Takes in a section `available`, so that lists can be made with it.
     pub fn read_available(&mut self, context: ContextId, set: &AvailableSet, now: Timestamp) -> AvailableRows {
-        let ecosystem = &self.contexts[usize::from(context.0)].ecosystem;
+        let ecosystem = &self.contexts[context.at()].ecosystem;
         self.standings.read_available(&mut self.versions, ecosystem, set, now)
     }
 
@@ -112,7 +121,7 @@ impl Fleet {
         self.lists.grow(self.standings.len());
         self.judge_new(context, &numbers, now);
         let order = |a: u32, b: u32| self.versions.compare_packages(self.standings.version(a), self.standings.version(b));
-        let bytes = &self.contexts[usize::from(context.0)].bytes;
+        let bytes = &self.contexts[context.at()].bytes;
         self.lists.insert(context, &numbers, like, order, |number| bytes[number as usize].tally())
     }
 
@@ -138,7 +147,7 @@ impl Fleet {
 
     /// Whether a baseline applies in a context.
     pub fn has_baseline(&self, context: ContextId) -> bool {
-        self.baseline_of(context).is_some()
+        self.contexts[context.at()].has_baseline
     }
 
     /// One more node has this list.
@@ -174,6 +183,7 @@ impl Fleet {
         self.baselines.insert(system, baseline);
         for at in 0..self.contexts.len() {
             if self.contexts[at].operating_system == Some(system) {
+                self.contexts[at].has_baseline = true;
                 let only = names.as_ref().map(|names| self.standings.of_names(&self.versions, &self.contexts[at].ecosystem, names));
                 self.rejudge(at, only.as_deref(), now);
             }
@@ -204,7 +214,7 @@ impl Fleet {
         let mut counted = HashMap::<VersionNumber, PatchNodes>::new();
         for (at, context) in self.contexts.iter().enumerate() {
             for (&number, &version) in &context.about {
-                let n_nodes = self.lists.n_nodes_with(ContextId(u16::try_from(at).unwrap_or_default()), number);
+                let n_nodes = self.lists.n_nodes_with(ContextId(u32::try_from(at).unwrap_or_default()), number);
                 let patch = counted.entry(version).or_insert(PatchNodes { version, n_missing: 0, n_other: 0 });
                 let missing = context.bytes[number as usize].state() == Some(PatchState::Missing);
                 *(if missing { &mut patch.n_missing } else { &mut patch.n_other }) += n_nodes;
@@ -213,22 +223,20 @@ impl Fleet {
         counted.into_values().filter(|patch| patch.n_missing + patch.n_other > 0).collect()
     }
 
-    /// Lists with standings that are about a version, with the state of each.
-    pub fn lists_of_patch(&self, version: VersionNumber) -> HashMap<ListId, PatchState> {
-        let mut found = HashMap::new();
-        for (at, context) in self.contexts.iter().enumerate() {
-            for (&number, _) in context.about.iter().filter(|(_, about)| **about == version) {
-                let state = context.bytes[number as usize].state().unwrap_or(PatchState::InstalledOther);
-                let lists = self.lists.with_standing(ContextId(u16::try_from(at).unwrap_or_default()), number);
-                found.extend(lists.into_iter().map(|list| (list, state)));
-            }
+    /// The state of a patch on the nodes with each list, by `ListId::at`; nothing where it does not concern them.
+    pub fn states_of_patch(&self, version: VersionNumber) -> Vec<Option<PatchState>> {
+        let mut states = Vec::new();
+        for (context, number) in self.contexts.iter().zip(0..) {
+            let about = context.about.iter().filter(|(_, about)| **about == version);
+            let standings: Vec<_> = about.map(|(&standing, _)| (standing, context.bytes[standing as usize].state().unwrap_or(PatchState::InstalledOther))).collect();
+            self.lists.mark(ContextId(number), &standings, &mut states);
         }
-        found
+        states
     }
 
     /// Counts a list again from its standings: what the index says must equal it.
     pub fn recount(&self, list: ListId) -> Counts {
-        let bytes = &self.contexts[usize::from(self.lists.context(list).0)].bytes;
+        let bytes = &self.contexts[self.lists.context(list).at()].bytes;
         let mut sum = Tally::default();
         for number in self.lists.numbers(list) {
             sum += bytes[number as usize].tally();
@@ -236,14 +244,10 @@ impl Fleet {
         sum.counts()
     }
 
-    fn baseline_of(&self, context: ContextId) -> Option<&Baseline> {
-        self.baselines.get(&self.contexts[usize::from(context.0)].operating_system?)
-    }
-
     /// Judges the standings that this context has not seen.
     fn judge_new(&mut self, context: ContextId, numbers: &[u32], now: Timestamp) {
         let Self { versions, standings, contexts, baselines, .. } = self;
-        let context = &mut contexts[usize::from(context.0)];
+        let context = &mut contexts[context.at()];
         context.bytes.resize(standings.len(), Byte::ABSENT);
         let baseline = context.operating_system.and_then(|system| baselines.get(&system));
         for &number in numbers {
@@ -256,9 +260,9 @@ impl Fleet {
 
     /// Judges the standings of a context again, all or only some, and mends the lists' tallies.
     fn rejudge(&mut self, at: usize, only: Option<&[u32]>, now: Timestamp) {
-        let Self { versions, standings, lists, contexts, baselines } = self;
+        let Self { versions, standings, lists, contexts, baselines, .. } = self;
         let context = &mut contexts[at];
-        let id = ContextId(u16::try_from(at).unwrap_or_default());
+        let id = ContextId(u32::try_from(at).unwrap_or_default());
         let baseline = context.operating_system.and_then(|system| baselines.get(&system));
         let members = std::mem::take(&mut context.members);
         if only.is_none() {

@@ -188,8 +188,8 @@ proptest! {
             }
             prop_assert_eq!(fleet.count_patches().iter().map(|patch| patch.n_missing).sum::<u32>(), missing);
             for patch in fleet.count_patches() {
-                let with = fleet.lists_of_patch(patch.version);
-                let n_nodes = lists.iter().filter(|list| with.contains_key(list)).count();
+                let states = fleet.states_of_patch(patch.version);
+                let n_nodes = lists.iter().filter(|list| states[list.at()].is_some()).count();
                 prop_assert_eq!(u32::try_from(n_nodes).unwrap(), patch.n_missing + patch.n_other);
             }
         }

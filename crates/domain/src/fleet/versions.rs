@@ -1,7 +1,7 @@
 //! Every version of every package that any node had or was offered.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 
 use crate::fleet::intern::Interner;
@@ -46,20 +46,23 @@ pub struct Versions {
     packages: Interner<Package>,
     versions: Interner<Version>,
     by_patch: HashMap<PatchId, VersionNumber>,
-    /// Every architecture of a package.
-    architectures: BTreeSet<Box<str>>,
+    /// There are few of these, so that comparing packages compares little more than names.
+    ecosystems: Interner<Box<str>>,
+    architectures: Interner<Box<str>>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Package {
-    ecosystem: Box<str>,
+    /// Which of the ecosystems.
+    ecosystem: u32,
+    /// Which of the architectures.
+    architecture: u32,
     name: Box<str>,
-    architecture: Box<str>,
 }
 
 impl Hash for Package {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&*self.ecosystem, &*self.name, &*self.architecture).hash(state);
+        (self.ecosystem, self.architecture, &*self.name).hash(state);
     }
 }
 
@@ -106,7 +109,7 @@ impl Versions {
     pub fn key(&self, number: VersionNumber) -> VersionKey<'_> {
         let version = self.versions.get(number.0);
         let package = self.packages.get(version.package);
-        VersionKey { ecosystem: &package.ecosystem, name: &package.name, architecture: &package.architecture, version: &version.version }
+        VersionKey { ecosystem: self.ecosystems.get(package.ecosystem), name: &package.name, architecture: self.architectures.get(package.architecture), version: &version.version }
     }
 
     /// What is known of a version.
@@ -140,18 +143,17 @@ impl Versions {
     }
 
     fn find_package(&self, ecosystem: &str, name: &str, architecture: &str) -> Option<u32> {
-        self.packages.find(&(ecosystem, name, architecture), |known| (&*known.name, &*known.architecture, &*known.ecosystem) == (name, architecture, ecosystem))
+        let (ecosystem, architecture) = (find_word(&self.ecosystems, ecosystem)?, find_word(&self.architectures, architecture)?);
+        self.packages.find(&(ecosystem, architecture, name), |known| (known.ecosystem, known.architecture, &*known.name) == (ecosystem, architecture, name))
     }
 
     pub(crate) fn number_package(&mut self, ecosystem: &str, name: &str, architecture: &str) -> u32 {
-        let (number, is_new) = self.packages.number(
-            &(ecosystem, name, architecture),
-            |known| (&*known.name, &*known.architecture, &*known.ecosystem) == (name, architecture, ecosystem),
-            || Package { ecosystem: ecosystem.into(), name: name.into(), architecture: architecture.into() },
+        let (ecosystem, architecture) = (number_word(&mut self.ecosystems, ecosystem), number_word(&mut self.architectures, architecture));
+        let (number, _) = self.packages.number(
+            &(ecosystem, architecture, name),
+            |known| (known.ecosystem, known.architecture, &*known.name) == (ecosystem, architecture, name),
+            || Package { ecosystem, architecture, name: name.into() },
         );
-        if is_new && !self.architectures.contains(architecture) {
-            self.architectures.insert(architecture.into());
-        }
         number
     }
 
@@ -165,7 +167,7 @@ impl Versions {
 
     /// The packages with this name, of whatever architecture.
     pub(crate) fn packages_named<'a>(&'a self, ecosystem: &'a str, name: &'a str) -> impl Iterator<Item = u32> + 'a {
-        self.architectures.iter().filter_map(move |architecture| self.find_package(ecosystem, name, architecture))
+        self.architectures.values().filter_map(move |architecture| self.find_package(ecosystem, name, architecture))
     }
 
     /// The order of two versions' packages in a section's lines.
@@ -176,6 +178,15 @@ impl Versions {
         }
         let (a, b) = (self.packages.get(a), self.packages.get(b));
         // Lines have a tab after the name, which sorts before everything that a name may hold.
-        (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture))
+        let architecture = |package: &Package| self.architectures.get(package.architecture);
+        a.name.cmp(&b.name).then_with(|| architecture(a).cmp(architecture(b)))
     }
+}
+
+fn find_word(words: &Interner<Box<str>>, word: &str) -> Option<u32> {
+    words.find(&word, |known| **known == *word)
+}
+
+fn number_word(words: &mut Interner<Box<str>>, word: &str) -> u32 {
+    words.number(&word, |known| **known == *word, || word.into()).0
 }

@@ -53,15 +53,16 @@ impl Content {
         if text.len() > CONTENT_BYTES_MAX {
             return Err(ContentError::TooLarge { bytes: text.len() });
         }
-        let mut last = None;
-        for (at, line) in text.split_inclusive('\n').enumerate() {
-            let in_order = last.is_none_or(|last: &str| last.trim_end_matches('\n') < line.trim_end_matches('\n'));
-            if !in_order || !line.ends_with('\n') {
-                return Err(ContentError::NotCanonical { line: at + 1 });
+        let (mut last, mut n_lines) = (None, 0);
+        for line in ended_lines(&text) {
+            n_lines += 1;
+            if last.is_some_and(|last| last >= line) {
+                return Err(ContentError::NotCanonical { line: n_lines });
             }
             last = Some(line);
         }
-        Ok(Self { text })
+        let is_ended = text.is_empty() || text.ends_with('\n');
+        if is_ended { Ok(Self { text }) } else { Err(ContentError::NotCanonical { line: n_lines + 1 }) }
     }
 
     /// A text that is canonical because of how it was made.
@@ -77,7 +78,7 @@ impl Content {
 
     /// The lines.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
-        self.text.split_terminator('\n')
+        ended_lines(&self.text)
     }
 
     /// BLAKE3 of the text.
@@ -137,6 +138,16 @@ impl Content {
         }
         (low, false)
     }
+}
+
+/// The lines of a text, each of which has an end.
+fn ended_lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut start = 0;
+    memchr::memchr_iter(b'\n', text.as_bytes()).map(move |end| {
+        let line = &text[start..end];
+        start = end + 1;
+        line
+    })
 }
 
 /// The lines of an edit: which side has each. `None` stands for one that says neither.

@@ -166,10 +166,10 @@ pub struct QuietLimits {
 }
 
 /// Whether a node is heard of, at `now`.
-pub fn presence(limits: QuietLimits, seen_at: Option<Timestamp>, retired_at: Option<Timestamp>, now: Timestamp) -> Presence {
+pub fn presence(limits: QuietLimits, seen_at: Option<Timestamp>, retired: bool, now: Timestamp) -> Presence {
     let quiet_ms = seen_at.map(|seen_at| now.as_millis() - seen_at.as_millis());
     match quiet_ms {
-        _ if retired_at.is_some() => Presence::Retired,
+        _ if retired => Presence::Retired,
         None => Presence::Awaited,
         Some(quiet_ms) if quiet_ms > limits.silent_after_ms => Presence::Silent,
         Some(quiet_ms) if quiet_ms > limits.late_after_ms => Presence::Late,
@@ -194,10 +194,10 @@ mod tests {
         let limits = QuietLimits { late_after_ms: 10, silent_after_ms: 100 };
         let at = Timestamp::from_millis;
         for (quiet, expected) in [(0, Presence::Online), (10, Presence::Online), (11, Presence::Late), (100, Presence::Late), (101, Presence::Silent), (-5, Presence::Online)] {
-            assert_eq!(presence(limits, Some(at(1000)), None, at(1000 + quiet)), expected, "after {quiet} ms");
+            assert_eq!(presence(limits, Some(at(1000)), false, at(1000 + quiet)), expected, "after {quiet} ms");
         }
-        assert_eq!(presence(limits, None, None, at(0)), Presence::Awaited);
-        assert_eq!(presence(limits, Some(at(0)), Some(at(0)), at(0)), Presence::Retired);
+        assert_eq!(presence(limits, None, false, at(0)), Presence::Awaited);
+        assert_eq!(presence(limits, Some(at(0)), true, at(0)), Presence::Retired);
     }
 
     #[test]

@@ -389,11 +389,12 @@ impl PackageFlags {
 impl<'a> PackageLine<'a> {
     /// Reads a line.
     pub fn parse(line: &'a str) -> Option<Self> {
-        let mut fields = line.split('\t');
-        let (name, architecture, version) = (fields.next()?, fields.next()?, fields.next()?);
-        let flags = PackageFlags::parse(fields.next().unwrap_or_default())?;
-        let complete = ![name, architecture, version].contains(&"") && fields.next().is_none();
-        complete.then_some(Self { name, architecture, version, flags })
+        let split = |text: &'a str| memchr::memchr(b'\t', text.as_bytes()).map(|at| (&text[..at], &text[at + 1..]));
+        let (name, rest) = split(line)?;
+        let (architecture, rest) = split(rest)?;
+        let (version, letters) = split(rest).unwrap_or((rest, ""));
+        let flags = PackageFlags::parse(letters)?;
+        (![name, architecture, version].contains(&"")).then_some(Self { name, architecture, version, flags })
     }
 
     /// The line.

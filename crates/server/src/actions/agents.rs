@@ -208,7 +208,7 @@ pub async fn hello(app: &App, agent: &Agent, hello: &Hello) -> Result<Welcome, A
             tx.append_node_event(&NodeEvent { node_number: agent.number, at: now, kind: "allows_changed".to_owned(), detail }).await?;
         }
         tx.commit().await?;
-        app.fleet().write().nodes[agent.number as usize].record = record;
+        app.fleet().write().replace_record(record);
     }
     if app.fleet().is_at_work(agent.number) {
         // What the agent had taken before it ended is asked for again.
@@ -289,7 +289,7 @@ async fn last_order(app: &App, agent: &Agent) -> Result<SignedOrder, ActionError
     tx.upsert_node(&record).await?;
     tx.commit().await?;
     let order = sign_order(app, String::new(), agent, record.generation, Task::Retire, now);
-    app.fleet().write().nodes[agent.number as usize].record = record;
+    app.fleet().write().replace_record(record);
     Ok(order)
 }
 
@@ -312,7 +312,7 @@ async fn next_order(app: &App, agent: &Agent) -> Result<Option<SignedOrder>, Act
     tx.commit().await?;
     let generation = record.generation;
     app.fleet().set_at_work(agent.number, true);
-    app.fleet().write().nodes[agent.number as usize].record = record;
+    app.fleet().write().replace_record(record);
     let task = match kind.as_str() {
         "trust" => Task::Trust { order_keys: app.keys().order_keys(), authorities: app.keys().authorities() },
         other => Task::parse(other).unwrap_or(Task::Scan),
@@ -394,7 +394,7 @@ fn find_known(app: &App, presented: &Presented, now: Timestamp) -> (Option<NodeR
     let state = app.fleet().read();
     let machine = PresentedMachine { identity: &presented.identity, machine: presented.machine.as_deref(), boot: &presented.boot };
     let mut best = (None, Recognition::Other);
-    for node in state.nodes.iter().filter(|node| node.record.retired_at.is_none() && node.record.agent_version.is_some()) {
+    for node in state.find_machine(&presented.identity, presented.machine.as_deref()).filter(|node| node.record.retired_at.is_none() && node.record.agent_version.is_some()) {
         let known = KnownNode {
             identity: node.record.identity.as_deref(),
             machine: node.record.machine.as_deref(),
@@ -423,9 +423,9 @@ async fn store_node(app: &App, record: &NodeRecord, kind: &str, detail: &str, no
 fn place_record(app: &App, record: NodeRecord, boot: Option<&str>) {
     let mut state = app.fleet().write();
     let number = record.number as usize;
-    let node = &mut state.nodes[number];
-    node.record = record;
+    state.replace_record(record);
     if let Some(boot) = boot {
+        let node = &mut state.nodes[number];
         node.boot = Some(boot.to_owned());
         node.clone_boots.clear();
         node.former_boots.clear();

@@ -316,7 +316,7 @@ pub async fn retire(app: &App, caller: &Caller, id: &str) -> Result<(), ActionEr
     tx.append_audit(&AuditEntry { at: now, actor: caller.actor.clone(), action: "node.retire".to_owned(), subject: id.to_owned(), detail: String::new() }).await?;
     tx.commit().await?;
     let number = record.number;
-    app.fleet().write().nodes[number as usize].record = record;
+    app.fleet().write().replace_record(record);
     // An agent that waits for orders gets its last one.
     app.fleet().waker(number).notify_one();
     Ok(())

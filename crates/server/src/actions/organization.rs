@@ -124,8 +124,7 @@ pub async fn move_nodes(app: &App, caller: &Caller, nodes: &[String], account: O
     let n_moved = moved.len();
     let mut state = app.fleet().write();
     for node in moved {
-        let number = node.number as usize;
-        state.nodes[number].record = node;
+        state.replace_record(node);
     }
     Ok(n_moved)
 }

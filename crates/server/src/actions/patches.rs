@@ -94,12 +94,18 @@ pub fn list_nodes(app: &App, _caller: &Caller, id: &str, query: &ListPage) -> Re
     let list = format!("patch-nodes?{id}");
     let after = decode_cursor(query.cursor.as_deref(), &list)?;
     let state = app.current_fleet(app.now());
-    let lists = state.index.lists_of_patch(find_version(&state, id)?);
-    let of_patch = |node: &crate::fleet::Node| lists.get(&node.report.as_ref()?.list).copied().filter(|_| node.record.retired_at.is_none());
-    let mut found: Vec<_> = state.nodes.iter().filter_map(|node| Some((node, of_patch(node)?))).collect();
+    let states = state.index.states_of_patch(find_version(&state, id)?);
+    let of_patch = |node: &crate::fleet::Node| states.get(node.list()?.at()).copied().flatten().filter(|_| !node.is_retired());
+    let found = state.nodes.iter().filter_map(|node| Some((node, of_patch(node)?)));
+    let mut found: Vec<_> = found.filter(|(node, _)| after.as_ref().is_none_or(|cursor| node.record.id.as_str() > cursor.id.as_str())).collect();
+    // Of many only a page is wanted in its order.
+    let wanted = limit as usize + 1;
+    if found.len() > wanted {
+        found.select_nth_unstable_by(wanted, |(a, _), (b, _)| a.record.id.cmp(&b.record.id));
+        found.truncate(wanted);
+    }
     found.sort_by(|(a, _), (b, _)| a.record.id.cmp(&b.record.id));
-    let rest = found.into_iter().filter(|(node, _)| after.as_ref().is_none_or(|cursor| node.record.id.as_str() > cursor.id.as_str()));
-    let rows = rest.take(limit as usize + 1).map(|(node, patch_state)| PatchNode {
+    let rows = found.into_iter().map(|(node, patch_state)| PatchNode {
         id: node.record.id.clone(),
         name: node.name.clone(),
         product: state.system(node).map(|system| system.platform.product.clone()).unwrap_or_default(),

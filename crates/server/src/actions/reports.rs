@@ -36,8 +36,8 @@ async fn find_or_enroll(app: &App, inventory: &Inventory) -> Result<(u32, NodeId
     let _change = app.fleet().begin_change().await;
     let (known, number) = {
         let state = app.fleet().read();
-        let same = |node: &&Node| node.record.machine == inventory.machine && node.record.identity.is_none() && node.record.retired_at.is_none();
-        let known = state.nodes.iter().find(same).map(|node| (node.record.number, node.record.id.clone()));
+        let same = |node: &&Node| node.record.identity.is_none() && node.record.retired_at.is_none();
+        let known = state.find_machine("", inventory.machine.as_deref()).find(same).map(|node| (node.record.number, node.record.id.clone()));
         (known, state.next_number())
     };
     if let Some(known) = known {

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use domain::fleet::{VersionFacts, VersionKey};
+use domain::fleet::{PackageRow, VersionFacts, VersionKey};
 use domain::model::baseline;
 use domain::model::content::Content;
 use domain::model::organization::{self, Organization};
-use domain::model::section::{PerSection, Section};
+use domain::model::section::{self, PerSection, Section};
 use domain::model::time::Timestamp;
 use store::contents::ContentBody;
 use store::operations::InvocationState;
@@ -16,8 +16,7 @@ use store::{Database, ReadTx, StoreError};
 use crate::fleet::{Node, State};
 
 /// Sections that the state is computed from, and those whose texts later ones are edits of.
-const READ: [Section; 8] =
-    [Section::System, Section::Packages, Section::Installed, Section::Available, Section::Repositories, Section::Services, Section::Condition, Section::Custom];
+const READ: [Section; 7] = [Section::System, Section::Installed, Section::Available, Section::Repositories, Section::Services, Section::Condition, Section::Custom];
 
 /// Reads everything.
 pub async fn load(database: &Database, now: Timestamp) -> Result<State, StoreError> {
@@ -128,7 +127,7 @@ async fn load_nodes(state: &mut State, tx: &mut ReadTx) -> Result<(), StoreError
 async fn load_reports(state: &mut State, tx: &mut ReadTx, now: Timestamp) -> Result<(), StoreError> {
     state.next_report = tx.next_report_number().await?;
     let reports = tx.list_current_reports().await?;
-    let mut texts = Texts { bodies: tx.list_bodies().await?, whole: HashMap::new() };
+    let mut texts = Texts { bodies: tx.list_bodies().await?, ..Texts::default() };
     for report in reports {
         place_report(state, &mut texts, &report, now)?;
     }
@@ -151,22 +150,63 @@ fn place_report(state: &mut State, texts: &mut Texts, report: &ReportRecord, now
         classification: domain::model::patch::Classification::Other,
         repository: None,
     };
-    let list = state.read_sections(&report.sections, &of_report, None, report.node_number, unknown, now).map_err(|error| damaged(error.to_string()))?;
+    let rows = match section::read_system(&of_report[&Section::System]) {
+        Ok(system) => texts.rows(state, &system.platform.id, report.sections[Section::Packages])?,
+        Err(_) => None,
+    };
+    if rows.is_none() {
+        of_report.insert(Section::Packages, texts.find(report.sections[Section::Packages])?);
+    }
+    let list = state.read_sections(&report.sections, &of_report, rows, report.node_number, unknown, now).map_err(|error| damaged(error.to_string()))?;
     state.keep_example(list, &report.sections, &of_report);
     state.index.join(list);
     let current = state.current_report(report.number, report.sections, &digests, list);
     let node = state.nodes.get_mut(report.node_number as usize).ok_or_else(|| damaged("its node is missing".to_owned()))?;
-    node.report = Some(current);
+    node.set_report(current);
     Ok(())
 }
 
-/// Texts of contents. Whole ones are kept, because many are edits of them.
+/// Texts of contents. Whole ones are kept, because many are edits of them; of packages their rows.
+#[derive(Default)]
 struct Texts {
     bodies: HashMap<u32, ContentBody>,
     whole: HashMap<u32, Content>,
+    rows: HashMap<String, HashMap<u32, Vec<PackageRow>>>,
 }
 
 impl Texts {
+    /// The rows of a content of packages, without making the text of each edit; `None` when the text
+    /// has to be read.
+    fn rows(&mut self, state: &State, ecosystem: &str, number: u32) -> Result<Option<Vec<PackageRow>>, StoreError> {
+        // The same lines mean other versions on other systems.
+        let known = self.rows.entry(ecosystem.to_owned()).or_default();
+        let mut edits = Vec::new();
+        let mut at = number;
+        while let Some(ContentBody::Edit { of, edit }) = self.bodies.get(&at).filter(|_| !known.contains_key(&at)) {
+            if *of >= at {
+                return Ok(None);
+            }
+            edits.push(edit.clone());
+            at = *of;
+        }
+        let mut rows = match known.get(&at) {
+            Some(rows) => rows.clone(),
+            None => {
+                let content = self.find(at)?;
+                let rows = section::read_packages(&content).ok().and_then(|lines| lines.iter().map(|line| state.find_row(ecosystem, line)).collect::<Option<Vec<_>>>());
+                let Some(rows) = rows else { return Ok(None) };
+                self.rows.entry(ecosystem.to_owned()).or_default().insert(at, rows.clone());
+                rows
+            }
+        };
+        for edit in edits.iter().rev() {
+            if state.apply_to_rows(&mut rows, ecosystem, edit).is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(rows))
+    }
+
     fn find(&mut self, number: u32) -> Result<Content, StoreError> {
         let damaged = |detail: String| StoreError::Damaged { what: "content", detail: format!("content {number}: {detail}") };
         if let Some(content) = self.whole.get(&number) {

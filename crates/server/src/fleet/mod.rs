@@ -23,6 +23,7 @@ use domain::model::id::NodeId;
 use domain::model::organization::Organization;
 use domain::model::section::{PerSection, Section, System};
 use domain::model::time::{Clock, DAY_MS, Timestamp};
+use store::nodes::NodeRecord;
 use store::{Database, ReadTx, StoreError};
 use tokio::sync::{Mutex, Notify, mpsc};
 
@@ -52,7 +53,12 @@ pub struct State {
     pub index: domain::fleet::Fleet,
     /// Nodes by number.
     pub nodes: Vec<Node>,
+    /// Whether the order of the nodes is that of their ids.
+    ids_in_order: bool,
     by_id: HashMap<NodeId, u32>,
+    /// Nodes by what an agent keeps to be known again, and by what tells its machine from others.
+    by_identity: HashMap<String, Vec<u32>>,
+    by_machine: HashMap<String, Vec<u32>>,
     /// The organization.
     pub organization: Organization,
     contents: HashMap<Digest, u32>,
@@ -173,8 +179,39 @@ impl State {
 
     /// Puts a new node in.
     pub(crate) fn insert(&mut self, node: Node) {
+        self.ids_in_order = match self.nodes.last() {
+            Some(last) => self.ids_in_order && last.record.id < node.record.id,
+            None => true,
+        };
         self.by_id.insert(node.record.id.clone(), node.record.number);
+        self.remember_machine(&node.record);
         self.nodes.push(node);
+    }
+
+    /// Replaces what is known of a node.
+    pub(crate) fn replace_record(&mut self, record: NodeRecord) {
+        let number = record.number;
+        let old = self.nodes[number as usize].replace_record(record.clone());
+        for (map, key) in [(&mut self.by_identity, old.identity), (&mut self.by_machine, old.machine)] {
+            if let Some(numbers) = key.and_then(|key| map.get_mut(&key)) {
+                numbers.retain(|known| *known != number);
+            }
+        }
+        self.remember_machine(&record);
+    }
+
+    fn remember_machine(&mut self, record: &NodeRecord) {
+        for (map, key) in [(&mut self.by_identity, &record.identity), (&mut self.by_machine, &record.machine)] {
+            if let Some(key) = key {
+                map.entry(key.clone()).or_default().push(record.number);
+            }
+        }
+    }
+
+    /// Nodes that have this identity or are on this machine.
+    pub(crate) fn find_machine(&self, identity: &str, machine: Option<&str>) -> impl Iterator<Item = &Node> {
+        let of_machine = machine.and_then(|machine| self.by_machine.get(machine));
+        self.by_identity.get(identity).into_iter().chain(of_machine).flatten().map(|number| &self.nodes[*number as usize])
     }
 
     /// The number that the next node gets.
@@ -184,7 +221,7 @@ impl State {
 
     /// Patches by state on a node.
     pub fn tally(&self, node: &Node) -> Tally {
-        node.report.as_ref().map(|report| self.index.tally(report.list)).unwrap_or_default()
+        node.list().map(|list| self.index.tally(list)).unwrap_or_default()
     }
 
     /// What a node runs.
@@ -199,15 +236,15 @@ impl State {
 
     /// A node's verdict at `now`, and whether its last report is too old to prove anything.
     pub fn verdict(&self, node: &Node, now: Timestamp, stale_before: Timestamp) -> (Verdict, bool) {
-        let Some(report) = &node.report else { return (Verdict::Unknown, false) };
+        let Some(list) = node.list() else { return (Verdict::Unknown, false) };
         if node.collected_at().is_none_or(|at| at < stale_before) {
             return (Verdict::Unknown, true);
         }
-        let verdict = if !self.index.has_baseline(self.index.context_of(report.list)) {
+        let verdict = if !self.index.has_baseline(self.index.context_of(list)) {
             Verdict::Unknown
-        } else if self.index.tally(report.list).is_non_compliant() || report.reboot_pending {
+        } else if self.index.tally(list).is_non_compliant() || node.is_reboot_pending() {
             Verdict::NonCompliant
-        } else if now > report.vouched_until || node.lists_refreshed_at().is_none_or(|at| at < now.plus_millis(-i64::from(LIST_AGE_DAYS_MAX) * DAY_MS)) {
+        } else if now > node.vouched_until() || node.lists_refreshed_at().is_none_or(|at| at < now.plus_millis(-i64::from(LIST_AGE_DAYS_MAX) * DAY_MS)) {
             Verdict::Unknown
         } else {
             Verdict::Compliant

@@ -1,8 +1,9 @@
 //! One node as the server knows it.
 
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use domain::fleet::ListId;
 use domain::model::node::TagSource;
@@ -10,8 +11,24 @@ use domain::model::section::{PerSection, ReportDigest};
 use domain::model::time::Timestamp;
 use store::nodes::{NodeRecord, NodeState};
 
-/// A node: who it is, when it was heard of, and its last report.
+/// A node. What questions over the whole fleet read of it is here and fits a line of the processor's
+/// cache; the rest is behind a pointer.
 pub struct Node {
+    details: Box<NodeDetails>,
+    list: Option<ListId>,
+    vouched_until: Timestamp,
+    // Check-ins change these under a read lock; 0 says never.
+    seen_at: AtomicI64,
+    collected_at: AtomicI64,
+    lists_refreshed_at: AtomicI64,
+    reboot_pending: bool,
+    retired: bool,
+    /// Whether the times are newer than what is stored.
+    pub unsaved: AtomicBool,
+}
+
+/// Who a node is, and its last report.
+pub struct NodeDetails {
     /// Who it is.
     pub record: NodeRecord,
     /// Host name.
@@ -28,12 +45,20 @@ pub struct Node {
     pub report: Option<CurrentReport>,
     /// Its tags, but for those that follow from facts.
     pub tags: BTreeMap<String, (TagSource, String)>,
-    // Check-ins change these under a read lock; 0 says never.
-    seen_at: AtomicI64,
-    collected_at: AtomicI64,
-    lists_refreshed_at: AtomicI64,
-    /// Whether these are newer than what is stored.
-    pub unsaved: std::sync::atomic::AtomicBool,
+}
+
+impl Deref for Node {
+    type Target = NodeDetails;
+
+    fn deref(&self) -> &NodeDetails {
+        &self.details
+    }
+}
+
+impl DerefMut for Node {
+    fn deref_mut(&mut self) -> &mut NodeDetails {
+        &mut self.details
+    }
 }
 
 /// A node's last report.
@@ -58,20 +83,61 @@ pub struct CurrentReport {
 impl Node {
     /// A node without reports.
     pub fn new(record: NodeRecord, name: String) -> Self {
+        let retired = record.retired_at.is_some();
+        let details = NodeDetails { record, name, boot: None, booted_at: None, former_boots: Vec::new(), clone_boots: Vec::new(), report: None, tags: BTreeMap::new() };
         Self {
-            record,
-            name,
-            boot: None,
-            booted_at: None,
-            former_boots: Vec::new(),
-            clone_boots: Vec::new(),
-            report: None,
-            tags: BTreeMap::new(),
+            details: Box::new(details),
+            list: None,
+            vouched_until: Timestamp::from_millis(0),
             seen_at: AtomicI64::new(0),
             collected_at: AtomicI64::new(0),
             lists_refreshed_at: AtomicI64::new(0),
+            reboot_pending: false,
+            retired,
             unsaved: false.into(),
         }
+    }
+
+    /// Its packages and what is newer, in the index.
+    pub fn list(&self) -> Option<ListId> {
+        self.list
+    }
+
+    /// Whether its last report waits for a reboot.
+    pub fn is_reboot_pending(&self) -> bool {
+        self.reboot_pending
+    }
+
+    /// Until when the vendor's repositories vouch for the lists of its last report.
+    pub fn vouched_until(&self) -> Timestamp {
+        self.vouched_until
+    }
+
+    /// Whether it has left.
+    pub fn is_retired(&self) -> bool {
+        self.retired
+    }
+
+    /// It has reported.
+    pub fn set_report(&mut self, report: CurrentReport) {
+        self.list = Some(report.list);
+        self.vouched_until = report.vouched_until;
+        self.reboot_pending = report.reboot_pending;
+        self.report = Some(report);
+    }
+
+    /// The index has renumbered its lists.
+    pub fn set_list(&mut self, list: ListId) {
+        self.list = Some(list);
+        if let Some(report) = &mut self.report {
+            report.list = list;
+        }
+    }
+
+    /// Replaces who it is; who it was.
+    pub fn replace_record(&mut self, record: NodeRecord) -> NodeRecord {
+        self.retired = record.retired_at.is_some();
+        std::mem::replace(&mut self.record, record)
     }
 
     /// When it was last heard of.

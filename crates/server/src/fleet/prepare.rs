@@ -245,7 +245,7 @@ impl State {
         Ok(if lacking.is_empty() { Rows::Known(all_known.then_some(rows)) } else { Rows::Lacking(lacking) })
     }
 
-    fn find_row(&self, ecosystem: &str, line: &PackageLine) -> Option<PackageRow> {
+    pub(super) fn find_row(&self, ecosystem: &str, line: &PackageLine) -> Option<PackageRow> {
         let key = VersionKey { ecosystem, name: line.name, architecture: line.architecture, version: line.version };
         self.index.versions.find(&key).map(|version| PackageRow { version, flags: line.flags })
     }
@@ -255,6 +255,13 @@ impl State {
         let (of, edit) = prepared.edits.get(&Section::Packages)?;
         let report = self.nodes.get(prepared.node_number as usize)?.report.as_ref().filter(|report| report.sections[Section::Packages] == *of)?;
         let mut rows = self.index.packages(report.list);
+        self.apply_to_rows(&mut rows, ecosystem, edit)?;
+        (rows.len() <= PACKAGES_MAX).then_some(rows)
+    }
+
+    /// Applies an edit of a text to its rows; `None` when a version is not known, or only the text can
+    /// tell whether the edit fits.
+    pub(super) fn apply_to_rows(&self, rows: &mut Vec<PackageRow>, ecosystem: &str, edit: &str) -> Option<()> {
         for change in content::changed_lines(edit) {
             let (side, line) = change?;
             let line = PackageLine::parse(line)?;
@@ -271,7 +278,7 @@ impl State {
                 _ => return None,
             }
         }
-        (rows.len() <= PACKAGES_MAX).then_some(rows)
+        Some(())
     }
 
     /// The system's id of a report.

@@ -99,7 +99,7 @@ pub struct Present {
 impl Present {
     /// Whether a node is heard of.
     pub fn presence(&self, node: &Node) -> Presence {
-        presence(self.limits, node.seen_at(), node.record.retired_at, self.now)
+        presence(self.limits, node.seen_at(), node.is_retired(), self.now)
     }
 }
 
@@ -110,6 +110,15 @@ enum Key<'a> {
     Text(&'a str),
 }
 
+/// A place in the order of ids, by the node's number where that is the same.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Rank<'a> {
+    /// Before all nodes.
+    First,
+    Number(u32),
+    Id(&'a str),
+}
+
 impl State {
     /// A page of nodes, and how many there are on all pages.
     pub fn list(&self, query: &NodeQuery, present: &Present) -> (Vec<&Node>, u32) {
@@ -118,14 +127,14 @@ impl State {
                 PageValue::Number(number) => Key::Number(*number),
                 PageValue::Text(text) => Key::Text(text),
             };
-            (key, place.id.as_str())
+            (key, self.rank_of_id(place.id.as_str()))
         });
         let mut n_found = 0;
         // The page is kept sorted while nodes go by: most do not get in.
-        let mut page: Vec<((Key, &str), &Node)> = Vec::with_capacity(query.limit + 1);
-        for node in self.nodes.iter().filter(|node| self.matches(node, query, present)) {
+        let mut page: Vec<((Key, Rank), &Node)> = Vec::with_capacity(query.limit + 1);
+        for (number, node) in (0..).zip(&self.nodes).filter(|(_, node)| self.matches(node, query, present)) {
             n_found += 1;
-            let place = (self.key(node, query.sort), node.record.id.as_str());
+            let place = (self.key(node, query.sort), self.rank(number, node));
             if after.as_ref().is_some_and(|after| place <= *after) || (page.len() == query.limit && page.last().is_some_and(|(last, _)| place >= *last)) {
                 continue;
             }
@@ -134,6 +143,19 @@ impl State {
             page.truncate(query.limit);
         }
         (page.into_iter().map(|(_, node)| node).collect(), n_found)
+    }
+
+    /// A node's place in the order of ids. Ids follow from the time, so nodes are nearly always in it.
+    fn rank<'a>(&self, number: u32, node: &'a Node) -> Rank<'a> {
+        if self.ids_in_order { Rank::Number(number) } else { Rank::Id(node.record.id.as_str()) }
+    }
+
+    fn rank_of_id<'a>(&self, id: &'a str) -> Rank<'a> {
+        if !self.ids_in_order {
+            return Rank::Id(id);
+        }
+        let n_up_to = self.nodes.partition_point(|node| node.record.id.as_str() <= id);
+        n_up_to.checked_sub(1).map_or(Rank::First, |number| Rank::Number(u32::try_from(number).unwrap_or(u32::MAX)))
     }
 
     /// Every node that a query finds.
@@ -161,7 +183,7 @@ impl State {
     fn matches(&self, node: &Node, query: &NodeQuery, present: &Present) -> bool {
         let is_present = match query.presence {
             Some(presence) => present.presence(node) == presence,
-            None => node.record.retired_at.is_none(),
+            None => !node.is_retired(),
         };
         let has_tag = |(key, value): &(String, Option<String>)| {
             let own = node.tags.get(key).map(|(_, value)| value);
@@ -181,7 +203,7 @@ impl State {
     pub fn summarize(&self, present: &Present) -> FleetSummary {
         let mut summary = FleetSummary::default();
         let mut sums = [0_u64; 9];
-        for node in self.nodes.iter().filter(|node| node.record.retired_at.is_none()) {
+        for node in self.nodes.iter().filter(|node| !node.is_retired()) {
             summary.n_nodes += 1;
             let (verdict, stale) = self.verdict(node, present.now, present.stale_before);
             summary.n_stale += u32::from(stale);

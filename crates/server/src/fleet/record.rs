@@ -1,7 +1,7 @@
 //! Writing reports: one task gathers what has arrived, commits it, then answers everyone.
 
-use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use domain::fleet::{ListId, PackageRow, VersionFacts, VersionKey, VersionNumber};
@@ -218,7 +218,7 @@ impl State {
             self.index.leave(old);
         }
         let node = &mut self.nodes[node_number as usize];
-        node.report = Some(report);
+        node.set_report(report);
         rows.states.insert(node_number, node.state());
         Ok(())
     }
@@ -354,16 +354,24 @@ impl State {
         }
     }
 
-    /// Drops lists that no node has, when they are many.
+    /// Drops lists that no node has, when they are many, and what was computed from contents that no
+    /// node's last report has: it is read again when one comes back.
     fn forget_unused(&mut self) {
         let Some(kept) = self.index.forget_unused() else { return };
+        let used = |section: Section| self.nodes.iter().filter_map(|node| Some(node.report.as_ref()?.sections[section])).collect::<HashSet<u32>>();
+        let [systems, conditions, customs, availables, repositories] = [Section::System, Section::Condition, Section::Custom, Section::Available, Section::Repositories].map(used);
+        self.systems.retain(|number, _| systems.contains(number));
+        self.reboots.retain(|number, _| conditions.contains(number));
+        self.fact_tags.retain(|number, _| customs.contains(number));
+        self.available.retain(|(_, number), _| availables.contains(number));
+        self.vouched.retain(|(available, dates), _| availables.contains(available) && repositories.contains(dates));
         let renumber = |list: &mut ListId| kept.get(list).map(|new| *list = *new).is_some();
         self.lists.retain(|_, list| renumber(list));
         self.list_of_packages.retain(|_, list| renumber(list));
         self.examples = std::mem::take(&mut self.examples).into_iter().filter_map(|(list, example)| Some((*kept.get(&list)?, example))).collect();
         for node in &mut self.nodes {
-            if let Some(report) = &mut node.report {
-                report.list = kept[&report.list];
+            if let Some(list) = node.list() {
+                node.set_list(kept[&list]);
             }
         }
     }

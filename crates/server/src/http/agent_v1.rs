@@ -12,10 +12,9 @@ use axum::http::request::Parts;
 use axum::http::{Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::model::id::NodeId;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde::Deserialize;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::App;
 use crate::actions::agents::{self, Agent, LeavingAgent};
@@ -41,24 +40,6 @@ impl FromRequestParts<App> for LeavingAgent {
     }
 }
 
-/// Leave to send a report: only so many are read and checked at once, so that a herd of nodes takes
-/// bounded memory.
-pub struct Admission {
-    _permit: OwnedSemaphorePermit,
-}
-
-/// How long a report may wait for its turn.
-const ADMISSION_PATIENCE: Duration = Duration::from_secs(5);
-
-impl FromRequestParts<App> for Admission {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(_parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let admitted = tokio::time::timeout(ADMISSION_PATIENCE, app.report_room().acquire_owned()).await;
-        Ok(Self { _permit: admitted.ok().and_then(Result::ok).ok_or_else(ApiError::busy)? })
-    }
-}
-
 fn certificate(connection: Option<&Arc<Connection>>) -> Result<&(NodeId, Arc<str>), ApiError> {
     let shown = connection.and_then(|connection| connection.certificate.as_ref());
     shown.ok_or_else(|| ApiError::new(StatusCode::UNAUTHORIZED, ErrorCode::CertificateRevoked, "the connection shows no certificate of a node").with_hint("enroll the node first"))
@@ -74,36 +55,67 @@ pub async fn hello(State(app): State<App>, agent: Agent, Body(hello): Body<Hello
     Ok(Json(agents::hello(&app, &agent, &hello).await?))
 }
 
-/// Where agents say that nothing changed.
-const CHECK_IN: &str = "/agent/v1/check-in";
 /// Largest check-in.
 const CHECK_IN_BYTES_MAX: usize = 1024;
+/// Largest packed report.
+const REPORT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Answers a check-in; gives any other request back. Most requests of a fleet are these, and going
-/// through the router would cost a fifth of them.
-pub(crate) async fn check_in_directly(app: &App, connection: &Arc<Connection>, request: Request<Incoming>) -> Result<Response, Request<Incoming>> {
-    if request.uri().path() != CHECK_IN || request.method() != Method::POST {
-        return Err(request);
+/// Answers check-ins and reports; gives any other request back. Nearly all requests of a fleet are
+/// these, and going through the router would cost a fifth of them.
+pub(crate) async fn answer_directly(app: &App, connection: &Arc<Connection>, request: Request<Incoming>) -> Result<Response, Request<Incoming>> {
+    match (request.method(), request.uri().path()) {
+        (&Method::POST, "/agent/v1/check-in") => Ok(check_in(app, connection, request.into_body()).await.into_response()),
+        // Its future is large, and so it is made where it stays.
+        (&Method::POST, "/agent/v1/report") => Ok(Box::pin(report(app, connection, request.into_body())).await.into_response()),
+        _ => Err(request),
     }
-    Ok(check_in(app, connection, request.into_body()).await.into_response())
 }
 
 /// Nothing changed: 204, or 404 when the server does not have that report. The body is JSON
 /// whatever its type says, which saves the header that would say so.
 async fn check_in(app: &App, connection: &Arc<Connection>, body: Incoming) -> Result<StatusCode, ApiError> {
-    let (node_id, serial) = certificate(Some(connection))?;
-    let agent = agents::authenticate(app, node_id, serial)?;
-    let invalid = |detail: String| ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::InvalidBody, detail);
-    let body = Limited::new(body, CHECK_IN_BYTES_MAX).collect().await.map_err(|error| invalid(error.to_string()))?.to_bytes();
-    let check_in: CheckIn = serde_json::from_slice(&body).map_err(|error| invalid(error.to_string()))?;
+    let agent = authenticate(app, connection)?;
+    let body = read(body, CHECK_IN_BYTES_MAX).await?;
+    let check_in: CheckIn = serde_json::from_slice(&body).map_err(|error| invalid_body(&error))?;
     let known = agents::check_in(app, &agent, &check_in).await?;
     Ok(if known { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND })
 }
 
-/// A report that says something new.
-pub async fn report(State(app): State<App>, agent: Agent, _admission: Admission, body: Bytes) -> Result<Json<ReportAnswer>, ApiError> {
-    let frame = ReportFrame::unpack(&body).map_err(|error| ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::InvalidBody, error.to_string()))?;
-    Ok(Json(agents::report(&app, &agent, frame).await?))
+/// How long a report may wait for its turn.
+const TURN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A report that says something new. Only so many are read and checked at once, so that a herd of
+/// nodes takes bounded memory.
+async fn report(app: &App, connection: &Arc<Connection>, body: Incoming) -> Result<Json<ReportAnswer>, ApiError> {
+    let agent = authenticate(app, connection)?;
+    let turn = tokio::time::timeout(TURN_PATIENCE, app.report_room().acquire()).await;
+    let _turn = turn.ok().and_then(Result::ok).ok_or_else(ApiError::busy)?;
+    let frame = ReportFrame::unpack(&read(body, REPORT_BYTES_MAX).await?).map_err(|error| invalid_body(&error))?;
+    Ok(Json(agents::report(app, &agent, frame).await?))
+}
+
+fn authenticate(app: &App, connection: &Arc<Connection>) -> Result<Agent, ApiError> {
+    let (node_id, serial) = certificate(Some(connection))?;
+    Ok(agents::authenticate(app, node_id, serial)?)
+}
+
+async fn read(body: Incoming, bytes_max: usize) -> Result<Bytes, ApiError> {
+    let body = tokio::time::timeout(BODY_PATIENCE, Limited::new(body, bytes_max).collect()).await;
+    match body {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::BodyTooLarge, format!("the body is larger than {bytes_max} bytes")))
+        }
+        Ok(Err(error)) => Err(invalid_body(&error)),
+        Err(_) => Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, ErrorCode::InvalidBody, "the body did not come in time")),
+    }
+}
+
+/// How long a body may take on a slow link; meanwhile it holds a turn.
+const BODY_PATIENCE: Duration = Duration::from_secs(60);
+
+fn invalid_body(error: &impl std::fmt::Display) -> ApiError {
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::InvalidBody, error.to_string())
 }
 
 /// Which boot asks.

@@ -15,8 +15,6 @@ use crate::ui;
 
 /// Largest body that is read.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
-/// Largest packed report that is read.
-pub const REPORT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 #[derive(OpenApi)]
 #[openapi(info(title = "Fettle", description = "Patch management for whole fleets: the control plane's API.", license(name = "MIT OR Apache-2.0")))]
@@ -35,14 +33,12 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// What agents reach besides check-ins, over their own protocol of TLS only. The connection's certificate comes as
+/// What agents reach besides check-ins and reports, over their own protocol of TLS only. The connection's certificate comes as
 /// an extension of each request.
 pub fn agent_router(app: App) -> Router {
-    let report = post(agent_v1::report).layer(DefaultBodyLimit::max(REPORT_BYTES_MAX));
     Router::new()
         .route("/agent/v1/enroll", post(agent_v1::enroll))
         .route("/agent/v1/hello", post(agent_v1::hello))
-        .route("/agent/v1/report", report)
         .route("/agent/v1/orders", get(agent_v1::orders).post(agent_v1::finish_order))
         .route("/agent/v1/renew", post(agent_v1::renew))
         .route("/agent/v1/split", post(agent_v1::split))
