@@ -123,9 +123,11 @@ CREATE TABLE reports (
 );
 CREATE INDEX reports_by_node ON reports (node_number, collected_at);
 
--- Reports that said nothing new since `node_states` was last written, many in a row.
+-- When nodes were heard of since `node_states` was last written, many in a row, and the number of the
+-- first report that `node_states` may not refer to yet.
 CREATE TABLE check_ins (
     sequence BIGINT PRIMARY KEY,
+    first_report BIGINT NOT NULL,
     content BYTEA NOT NULL
 );
 

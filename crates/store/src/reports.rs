@@ -1,5 +1,7 @@
 //! Reports: what nodes said and when, by the numbers of their sections' contents.
 
+use std::collections::BTreeMap;
+
 use domain::model::id::IdError;
 use domain::model::section::{PerSection, Section};
 use domain::model::time::Timestamp;
@@ -22,12 +24,12 @@ pub struct ReportRecord {
     pub sections: PerSection<u32>,
 }
 
-/// A report that said nothing new.
+/// That a node was heard of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckIn {
     /// The node's number.
     pub node_number: u32,
-    /// When the node found nothing new.
+    /// When it collected its inventory.
     pub collected_at: Timestamp,
     /// When its package lists were last refreshed.
     pub lists_refreshed_at: Option<Timestamp>,
@@ -66,15 +68,16 @@ impl WriteTx {
         self.insert_rows(head, rows, tail).await
     }
 
-    /// Stores check-ins, all in one row.
-    pub async fn append_check_ins(&mut self, sequence: i64, check_ins: &[CheckIn]) -> Result<(), StoreError> {
+    /// Stores check-ins, all in one row. `first_report` is the number that the first report beside them
+    /// has, or the next one will have.
+    pub async fn append_check_ins(&mut self, sequence: i64, first_report: u32, check_ins: &[CheckIn]) -> Result<(), StoreError> {
         let mut content = Vec::with_capacity(check_ins.len() * CHECK_IN_BYTES);
         for check_in in check_ins {
             content.extend_from_slice(&check_in.node_number.to_le_bytes());
             content.extend_from_slice(&check_in.collected_at.as_millis().to_le_bytes());
             content.extend_from_slice(&check_in.lists_refreshed_at.map_or(i64::MIN, Timestamp::as_millis).to_le_bytes());
         }
-        self.execute(sql("INSERT INTO check_ins (sequence, content) VALUES ($1, $2)").bind(sequence).bind(content)).await.map(|_| ())
+        self.execute(sql("INSERT INTO check_ins (sequence, first_report, content) VALUES ($1, $2, $3)").bind(sequence).bind(first_report).bind(content)).await.map(|_| ())
     }
 
     /// Forgets check-ins that `node_states` holds.
@@ -84,10 +87,17 @@ impl WriteTx {
 }
 
 impl ReadTx {
-    /// The report that each node's state refers to.
+    /// The last report of each node: the one that its state refers to, or one that came since states
+    /// were written.
     pub async fn list_current_reports(&mut self) -> Result<Vec<ReportRecord>, StoreError> {
         let rows = self.rows(sql("SELECT reports.* FROM node_states JOIN reports ON reports.number = node_states.report_number")).await?;
-        rows.iter().map(report).collect()
+        let mut current: BTreeMap<u32, ReportRecord> = rows.iter().map(|row| report(row).map(|report| (report.node_number, report))).collect::<Result<_, _>>()?;
+        let later = sql("SELECT * FROM reports WHERE number >= (SELECT MIN(first_report) FROM check_ins) ORDER BY number");
+        for row in self.rows(later).await? {
+            let report = report(&row)?;
+            current.insert(report.node_number, report);
+        }
+        Ok(current.into_values().collect())
     }
 
     /// The number that the next report gets.

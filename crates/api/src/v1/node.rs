@@ -194,7 +194,8 @@ pub struct ListNodes {
     pub account: Option<String>,
     /// Name or id of a region.
     pub region: Option<String>,
-    /// Tags that nodes must have, such as `env=prod,owner`.
+    /// Tags that nodes must have, such as `env=prod,owner`; `custom:rack.row=7` asks for a value of the
+    /// custom inventory.
     pub tag: Option<String>,
     /// Product such as `Debian12`.
     pub product: Option<String>,

@@ -92,6 +92,22 @@ enum NodeCommand {
         #[command(flatten)]
         remote: Remote,
     },
+    /// Ask nodes to report everything again, for when the server may have lost something
+    ReportAgain {
+        /// Ids or names
+        #[arg(required = true)]
+        nodes: Vec<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Ask nodes to have their certificates renewed before it is time
+    Renew {
+        /// Ids or names
+        #[arg(required = true)]
+        nodes: Vec<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
     /// Set and remove tags
     Tag {
         /// Ids or names
@@ -150,7 +166,8 @@ struct Filter {
     /// Nodes in this region
     #[arg(long)]
     region: Option<String>,
-    /// Nodes with this tag, such as env=prod or env
+    /// Nodes with this tag, such as env=prod or env, or this value of the custom inventory, such as
+    /// custom:rack.row=7
     #[arg(long)]
     tag: Vec<String>,
     /// Nodes with this product, such as Debian12
@@ -210,15 +227,9 @@ pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
                 Format::Table => printer.table(["at", "what", "detail"], events.into_iter().map(|event| [event.at, event.kind, event.detail])),
             }
         }
-        NodeCommand::Scan { nodes, refresh, remote } => {
-            let key = format!("cli-{:016x}", u64::from_le_bytes(clock::random()?));
-            let kind = if refresh { OperationKind::Refresh } else { OperationKind::Scan };
-            let operation = remote.ask(async |client| client.create_operation(&CreateOperation { kind, nodes: find_ids(&client, &nodes).await? }, &key).await)?;
-            match remote.format {
-                Format::Json => printer.json(&operation)?,
-                Format::Table => printer.line(format!("{} requested on {}", operation.id, count(operation.invocations.len()))),
-            }
-        }
+        NodeCommand::Scan { nodes, refresh, remote } => order(if refresh { OperationKind::Refresh } else { OperationKind::Scan }, &nodes, &remote, printer)?,
+        NodeCommand::ReportAgain { nodes, remote } => order(OperationKind::Report, &nodes, &remote, printer)?,
+        NodeCommand::Renew { nodes, remote } => order(OperationKind::Renew, &nodes, &remote, printer)?,
         NodeCommand::Tag { nodes, set, remove, remote } => {
             let (set, remove) = (set.into_iter().collect::<BTreeMap<_, _>>(), remove);
             let changed = remote.ask(async |client| {
@@ -259,6 +270,17 @@ fn list(filter: Filter, sort: String, page: PageArguments, remote: &Remote, prin
         }),
     );
     printer.next_page(answer.next_cursor.as_deref());
+    Ok(())
+}
+
+/// Asks nodes for work.
+fn order(kind: OperationKind, nodes: &[String], remote: &Remote, printer: &Printer) -> anyhow::Result<()> {
+    let key = format!("cli-{:016x}", u64::from_le_bytes(clock::random()?));
+    let operation = remote.ask(async |client| client.create_operation(&CreateOperation { kind, nodes: find_ids(&client, nodes).await? }, &key).await)?;
+    match remote.format {
+        Format::Json => printer.json(&operation)?,
+        Format::Table => printer.line(format!("{} requested on {}", operation.id, count(operation.invocations.len()))),
+    }
     Ok(())
 }
 

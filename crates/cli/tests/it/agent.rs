@@ -118,6 +118,12 @@ fn a_node_joins_reports_does_what_it_is_asked_and_leaves() {
     let operation = installation.json(&["node", "scan", id])["id"].as_str().unwrap().to_owned();
     wait_for("an order by the new key", || installation.log().contains(&format!("order {operation}: scan")).then_some(()));
 
+    let operation = installation.json(&["node", "renew", id])["id"].as_str().unwrap().to_owned();
+    wait_for("the new certificate", || installation.log().contains("the certificate is renewed").then_some(()));
+    wait_for("its order's end", || installation.log().contains(&format!("order {operation}: renew")).then_some(()));
+    assert_eq!(installation.ask(&["node", "report-again", id]).code, 0);
+    wait_for("the whole report", || installation.log().contains(": report").then_some(()));
+
     assert_eq!(installation.ask(&["node", "tag", id, "--set", "env=test", "--set", "owner=ada"]).code, 0);
     assert_eq!(installation.json(&["node", "list", "--tag", "env=test", "--tag", "owner"])["items"].as_array().unwrap().len(), 1);
     assert_eq!(installation.ask(&["node", "tag", id, "--remove", "env"]).code, 0);

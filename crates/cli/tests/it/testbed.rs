@@ -127,6 +127,8 @@ fn five_nodes_live_through_a_partition_a_killed_server_and_a_reboot() {
     let collected: Vec<_> = reports.iter().map(|report| report["collected_at"].as_str().unwrap()).collect();
     assert!(collected.is_sorted_by(|newer, older| newer >= older), "{collected:?}");
     assert_eq!(fleet.json(&["node", "packages", "n2"])["host"]["custom"]["test"]["change"], 3);
+    let asked_for = fleet.json(&["node", "list", "--tag", "custom:test.change=3"]);
+    assert_eq!(asked_for["items"].as_array().unwrap().iter().map(|node| node["name"].clone()).collect::<Vec<_>>(), ["n2"]);
 
     // The server is killed while a node changes and reports all the time.
     let ids: Vec<_> = fleet.nodes().iter().map(|node| node["id"].clone()).collect();

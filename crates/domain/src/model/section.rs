@@ -258,10 +258,38 @@ pub fn read_reboot(content: &Content) -> Result<Reboot, SectionError> {
     Ok(lines.into_iter().find_map(|line| if let ConditionLine::Reboot(reboot) = line { Some(reboot) } else { None }).unwrap_or(Reboot::Unknown))
 }
 
-/// The tags that follow from facts, as the section `custom` says.
+/// What a tag that stands for a value of the custom inventory begins with: `custom:rack.row` is the
+/// field `row` of `rack.json`.
+pub const CUSTOM_TAG_PREFIX: &str = "custom:";
+/// Most values of the custom inventory that nodes can be asked for, and the longest of them.
+const CUSTOM_TAGS_MAX: usize = 200;
+const CUSTOM_VALUE_LENGTH_MAX: usize = 128;
+
+/// The tags that follow from facts, as the section `custom` says; values of the custom inventory are
+/// among them, so that nodes can be asked for by them.
 pub fn read_tags(content: &Content) -> Result<BTreeMap<String, String>, SectionError> {
-    let lines = read_lines(Section::Custom, content)?;
-    Ok(lines.into_iter().filter_map(|line| if let CustomLine::Tag(key, value) = line { Some((key, value)) } else { None }).collect())
+    let mut tags = BTreeMap::new();
+    for line in read_lines(Section::Custom, content)? {
+        match line {
+            CustomLine::Tag(key, value) => drop(tags.insert(key, value)),
+            CustomLine::File(name, value) => add_values(&mut tags, format!("{CUSTOM_TAG_PREFIX}{name}"), &value),
+        }
+    }
+    Ok(tags)
+}
+
+fn add_values(tags: &mut BTreeMap<String, String>, key: String, value: &serde_json::Value) {
+    use serde_json::Value;
+    let text = match value {
+        _ if tags.len() >= CUSTOM_TAGS_MAX => return,
+        Value::Object(fields) => return fields.iter().for_each(|(name, value)| add_values(tags, format!("{key}.{name}"), value)),
+        Value::Array(items) => return items.iter().enumerate().for_each(|(at, value)| add_values(tags, format!("{key}.{at}"), value)),
+        Value::String(text) => text.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+    };
+    if text.len() <= CUSTOM_VALUE_LENGTH_MAX {
+        tags.insert(key, text);
+    }
 }
 
 /// Until when the vendor's repositories vouch for their lists: the start of time when there are
@@ -618,6 +646,18 @@ impl AvailableSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_of_the_custom_inventory_can_be_asked_for_like_tags() {
+        let content = json_lines([
+            CustomLine::File("rack".to_owned(), serde_json::json!({ "row": 7, "power": ["a", "b"], "note": "x".repeat(200), "ok": true })),
+            CustomLine::Tag("cloud".to_owned(), "aws".to_owned()),
+        ]);
+        let tags: Vec<String> = read_tags(&content).unwrap().into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+        assert_eq!(tags, ["cloud=aws", "custom:rack.ok=true", "custom:rack.power.0=a", "custom:rack.power.1=b", "custom:rack.row=7"]);
+        let many = json_lines([CustomLine::File("many".to_owned(), (0..1000).collect())]);
+        assert_eq!(read_tags(&many).unwrap().len(), CUSTOM_TAGS_MAX);
+    }
 
     #[test]
     fn package_lines_read_as_they_are_written() {

@@ -158,7 +158,10 @@ fn place_report(state: &mut State, texts: &mut Texts, report: &ReportRecord, now
         of_report.insert(Section::Packages, texts.find(report.sections[Section::Packages])?);
     }
     let list = state.read_sections(&report.sections, &of_report, rows, report.node_number, unknown, now).map_err(|error| damaged(error.to_string()))?;
-    state.keep_example(list, &report.sections, &of_report);
+    if state.lacks_example(list) {
+        of_report.insert(Section::Packages, texts.find(report.sections[Section::Packages])?);
+        state.keep_example(list, &report.sections, &of_report);
+    }
     state.index.join(list);
     let current = state.current_report(report.number, report.sections, &digests, list);
     let node = state.nodes.get_mut(report.node_number as usize).ok_or_else(|| damaged("its node is missing".to_owned()))?;

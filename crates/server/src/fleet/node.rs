@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use domain::fleet::ListId;
 use domain::model::node::TagSource;
-use domain::model::section::{PerSection, ReportDigest};
+use domain::model::section::{CUSTOM_TAG_PREFIX, PerSection, ReportDigest};
 use domain::model::time::Timestamp;
 use store::nodes::{NodeRecord, NodeState};
 
@@ -173,7 +173,7 @@ impl Node {
     /// Every tag with its source; an operator's counts more than an activation's, and that more
     /// than a fact.
     pub fn all_tags(&self) -> BTreeMap<&str, (TagSource, &str)> {
-        let facts = self.report.iter().flat_map(|report| report.fact_tags.iter());
+        let facts = self.report.iter().flat_map(|report| report.fact_tags.iter()).filter(|(key, _)| !key.starts_with(CUSTOM_TAG_PREFIX));
         let mut tags: BTreeMap<&str, (TagSource, &str)> = facts.map(|(key, value)| (key.as_str(), (TagSource::Fact, value.as_str()))).collect();
         tags.extend(self.tags.iter().map(|(key, (source, value))| (key.as_str(), (*source, value.as_str()))));
         tags

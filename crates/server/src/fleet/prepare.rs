@@ -101,7 +101,8 @@ pub struct Prepared {
     pub texts: BTreeMap<Section, Content>,
     /// How the new ones came.
     pub edits: BTreeMap<Section, (u32, String)>,
-    /// The rows of the packages, when every version of them is known.
+    /// The rows of the packages, when every version of them is known; until they are looked up, the
+    /// rows of the node's present packages, when an edit of those came.
     pub rows: Option<Vec<PackageRow>>,
     pub facts: HashMap<String, PackageFacts>,
 }
@@ -133,7 +134,10 @@ pub async fn prepare(fleet: &Fleet, database: &Database, report: IncomingReport)
             Some(IncomingContent::Whole(text)) => Some(Content::parse(text.clone())),
             Some(IncomingContent::Edit { of, edit }) => match find_text(fleet, database, report.node_number, section, of).await.map_err(Err)? {
                 None => None,
-                Some((number, base)) => {
+                Some((number, base, rows)) => {
+                    if section == Section::Packages {
+                        prepared.rows = rows;
+                    }
                     prepared.edits.insert(section, (number, edit.clone()));
                     Some(base.apply(edit))
                 }
@@ -149,7 +153,8 @@ pub async fn prepare(fleet: &Fleet, database: &Database, report: IncomingReport)
     if lacking.contents.is_empty() {
         read_again(fleet, database, &mut prepared).await.map_err(Err)?;
         check_sections(&prepared).map_err(|error| Err(error.into()))?;
-        let rows = fleet.read().find_rows(&prepared).map_err(|error| Err(error.into()))?;
+        let present = prepared.rows.take();
+        let rows = fleet.read().find_rows(&prepared, present).map_err(|error| Err(error.into()))?;
         match rows {
             Rows::Known(rows) => prepared.rows = rows,
             Rows::Lacking(packages) => lacking.packages = packages,
@@ -167,18 +172,22 @@ enum Rows {
 }
 
 /// The text of a content that the server has. A node's present packages come from the index.
-async fn find_text(fleet: &Fleet, database: &Database, node_number: u32, section: Section, digest: &Digest) -> Result<Option<(u32, Content)>, ReportError> {
-    let (number, in_index) = {
+async fn find_text(fleet: &Fleet, database: &Database, node_number: u32, section: Section, digest: &Digest) -> Result<Option<FoundText>, ReportError> {
+    let number = {
         let state = fleet.read();
         let Some(number) = state.number_of(digest) else { return Ok(None) };
-        (number, (section == Section::Packages).then(|| state.packages_text(node_number, number)).flatten())
+        if section == Section::Packages
+            && let Some(rows) = state.present_rows(node_number, number)
+        {
+            return Ok(Some((number, state.text_of_rows(&rows), Some(rows))));
+        }
+        number
     };
-    let content = match in_index {
-        Some(content) => content,
-        None => fleet.begin_read(database, &[number]).await?.find_content(number).await?,
-    };
-    Ok(Some((number, content)))
+    Ok(Some((number, fleet.begin_read(database, &[number]).await?.find_content(number).await?, None)))
 }
+
+/// A content's number, its text, and its rows when the text was made of them.
+type FoundText = (u32, Content, Option<Vec<PackageRow>>);
 
 /// Reads the texts of known contents that the state was not computed from yet.
 async fn read_again(fleet: &Fleet, database: &Database, prepared: &mut Prepared) -> Result<(), ReportError> {
@@ -223,10 +232,10 @@ impl State {
     }
 
     /// Looks up the packages of a report.
-    fn find_rows(&self, prepared: &Prepared) -> Result<Rows, SectionError> {
+    fn find_rows(&self, prepared: &Prepared, present: Option<Vec<PackageRow>>) -> Result<Rows, SectionError> {
         let Some(packages) = prepared.texts.get(&Section::Packages) else { return Ok(Rows::Known(None)) };
         let Some(ecosystem) = self.ecosystem(prepared) else { return Ok(Rows::Known(None)) };
-        if let Some(rows) = self.edit_rows(prepared, &ecosystem) {
+        if let Some(rows) = present.and_then(|present| self.edit_rows(prepared, present, &ecosystem)) {
             return Ok(Rows::Known(Some(rows)));
         }
         let lines = section::read_packages(packages)?;
@@ -251,10 +260,8 @@ impl State {
     }
 
     /// The rows of packages that came as an edit of what the node has, when all versions are known.
-    fn edit_rows(&self, prepared: &Prepared, ecosystem: &str) -> Option<Vec<PackageRow>> {
-        let (of, edit) = prepared.edits.get(&Section::Packages)?;
-        let report = self.nodes.get(prepared.node_number as usize)?.report.as_ref().filter(|report| report.sections[Section::Packages] == *of)?;
-        let mut rows = self.index.packages(report.list);
+    fn edit_rows(&self, prepared: &Prepared, mut rows: Vec<PackageRow>, ecosystem: &str) -> Option<Vec<PackageRow>> {
+        let (_, edit) = prepared.edits.get(&Section::Packages)?;
         self.apply_to_rows(&mut rows, ecosystem, edit)?;
         (rows.len() <= PACKAGES_MAX).then_some(rows)
     }
@@ -290,10 +297,10 @@ impl State {
         self.systems.get(&number).map(|system| system.platform.id.clone())
     }
 
-    /// The text of a node's present packages, when that is what is asked for.
-    fn packages_text(&self, node_number: u32, content: u32) -> Option<Content> {
+    /// The rows of a node's present packages, when that is what is asked for.
+    fn present_rows(&self, node_number: u32, content: u32) -> Option<Vec<PackageRow>> {
         let report = self.nodes.get(node_number as usize)?.report.as_ref()?;
-        (report.sections[Section::Packages] == content).then(|| self.text_of_rows(&self.index.packages(report.list)))
+        (report.sections[Section::Packages] == content).then(|| self.index.packages(report.list))
     }
 
     /// The section `packages` of these rows.

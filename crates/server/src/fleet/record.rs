@@ -103,6 +103,7 @@ async fn write_batch(fleet: &Arc<Fleet>, database: &Database, batch: impl Iterat
     let mut checked_in = Vec::new();
     {
         let mut state = fleet.write();
+        rows.first_report = state.next_report;
         for work in batch {
             match work {
                 Work::Report(prepared, answer) => match state.apply(*prepared, &mut rows, now) {
@@ -159,6 +160,7 @@ struct Rows {
     states: BTreeMap<u32, NodeState>,
     check_ins: Vec<CheckIn>,
     sequence: i64,
+    first_report: u32,
 }
 
 impl Rows {
@@ -169,7 +171,7 @@ impl Rows {
         tx.insert_reports(&self.reports).await?;
         tx.upsert_node_states(&self.states.into_values().collect::<Vec<_>>()).await?;
         if !self.check_ins.is_empty() {
-            tx.append_check_ins(self.sequence, &self.check_ins).await?;
+            tx.append_check_ins(self.sequence, self.first_report, &self.check_ins).await?;
         }
         tx.commit().await
     }
@@ -180,13 +182,17 @@ impl State {
     fn apply(&mut self, prepared: Prepared, rows: &mut Rows, now: Timestamp) -> Result<(), SectionError> {
         let Prepared { node_number, heading, boot, digests, texts, mut edits, rows: known_rows, facts } = prepared;
         let node = &mut self.nodes[node_number as usize];
+        let collected_at = heading.collected_at.min(now);
+        let boot = boot.or_else(|| node.boot.clone());
+        let is_renewed = (&node.name, node.booted_at, &node.boot) != (&heading.name, heading.booted_at, &boot);
         node.name = heading.name;
         node.booted_at = heading.booted_at;
-        node.boot = boot.or_else(|| node.boot.take());
+        node.boot = boot;
         node.saw(now);
-        node.collected(heading.collected_at.min(now), heading.lists_refreshed_at);
+        node.collected(collected_at, heading.lists_refreshed_at);
+        // The times go with those of check-ins: many nodes in one row.
+        rows.check_ins.push(CheckIn { node_number, collected_at, lists_refreshed_at: heading.lists_refreshed_at });
         if node.report.as_ref().is_some_and(|report| report.digest == ReportDigest::of(&digests)) {
-            rows.states.insert(node_number, node.state());
             return Ok(());
         }
         // The rows of packages are needed before their content has a number.
@@ -219,7 +225,9 @@ impl State {
         }
         let node = &mut self.nodes[node_number as usize];
         node.set_report(report);
-        rows.states.insert(node_number, node.state());
+        if is_renewed {
+            rows.states.insert(node_number, node.state());
+        }
         Ok(())
     }
 
@@ -320,9 +328,14 @@ impl State {
         }
     }
 
+    /// Whether the texts of a list's report are worth keeping.
+    pub(super) fn lacks_example(&self, list: ListId) -> bool {
+        self.index.whole_of(list) == list && self.examples.len() < EXAMPLES_MAX && !self.examples.contains_key(&list)
+    }
+
     /// Keeps the texts of a whole list's first report.
     pub(super) fn keep_example(&mut self, list: ListId, numbers: &PerSection<u32>, texts: &BTreeMap<Section, Content>) {
-        if self.index.whole_of(list) != list || self.examples.len() >= EXAMPLES_MAX || self.examples.contains_key(&list) {
+        if !self.lacks_example(list) {
             return;
         }
         let example = Section::ALL.map(|section| texts.get(&section).map(|text| (numbers[section], Arc::new(text.clone()))));

@@ -8,7 +8,7 @@ use domain::model::id::{ActivationId, FilterId, IdSource, NodeId, OperationId, S
 use domain::model::node::{Allows, TagSource};
 use domain::model::organization::{self, Organization};
 use domain::model::patch::Classification;
-use domain::model::section::{PackageFacts, PerSection};
+use domain::model::section::{PackageFacts, PerSection, Section};
 use domain::model::time::DAY_MS;
 use store::contents::{ContentBody, NewContent};
 use store::nodes::{NodeEvent, NodeRecord, NodeState, TagRecord};
@@ -157,12 +157,22 @@ pub async fn check_ins_are_kept_until_they_are_folded(database: Database) {
     let check_in =
         |node_number: u32| CheckIn { node_number, collected_at: START.plus_millis(i64::from(node_number)), lists_refreshed_at: node_number.is_multiple_of(2).then_some(START) };
     let mut tx = database.write().await.unwrap();
-    tx.append_check_ins(1, &[check_in(5), check_in(6)]).await.unwrap();
-    tx.append_check_ins(2, &[check_in(7)]).await.unwrap();
+    tx.append_check_ins(1, 0, &[check_in(5), check_in(6)]).await.unwrap();
+    tx.append_check_ins(2, 0, &[check_in(7)]).await.unwrap();
     assert_eq!(tx.list_check_ins().await.unwrap(), (2, vec![check_in(5), check_in(6), check_in(7)]));
     tx.delete_check_ins(1).await.unwrap();
     assert_eq!(tx.list_check_ins().await.unwrap(), (2, vec![check_in(7)]));
     tx.commit().await.unwrap();
+}
+
+pub async fn the_last_report_of_a_node_counts_before_its_state_is_written(database: Database) {
+    let report = |number: u32, node_number: u32| ReportRecord { number, node_number, collected_at: START, received_at: START, sections: PerSection([number; Section::COUNT]) };
+    let mut tx = database.write().await.unwrap();
+    tx.insert_reports(&[report(0, 1), report(1, 2), report(2, 1), report(3, 3)]).await.unwrap();
+    tx.upsert_node_states(&[NodeState { report_number: Some(0), ..state(1) }, NodeState { report_number: Some(1), ..state(2) }]).await.unwrap();
+    assert_eq!(tx.list_current_reports().await.unwrap(), [report(0, 1), report(1, 2)], "states say so when nothing came since");
+    tx.append_check_ins(1, 2, &[]).await.unwrap();
+    assert_eq!(tx.list_current_reports().await.unwrap(), [report(2, 1), report(1, 2), report(3, 3)]);
 }
 
 pub async fn versions_read_back_in_the_order_of_their_numbers(database: Database) {
