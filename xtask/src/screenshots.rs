@@ -20,8 +20,8 @@ pub struct Arguments {
     /// Folder for the pictures
     #[arg(long, default_value = "target/screenshots")]
     to: PathBuf,
-    /// Pages, as paths
-    #[arg(default_values = ["/", "/nodes", "/patches", "/baselines", "/baselines/pb-0000000000000de01", "/nodes?q=nothing", "/nowhere"])]
+    /// Pages, as paths; those of a node have its id in them
+    #[arg(default_values = ["/", "/nodes", "/activations", "/organization", "/patches", "/baselines", "/baselines/pb-0000000000000de01", "/nodes?q=nothing", "/nowhere"])]
     pages: Vec<String>,
 }
 

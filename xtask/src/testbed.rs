@@ -42,12 +42,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let needed = |tests: &[&str]| tests.contains(&"testbed::");
     let missing: Vec<_> = prepare::missing_capabilities()?.into_iter().filter(|(_, tests)| needed(tests)).map(|(what, _)| what).collect();
     ensure!(missing.is_empty(), "a test bed needs {}", missing.join(", "));
-    let program = match &arguments.program {
-        Some(program) => program.canonicalize().with_context(|| format!("failed to find `{}`", program.display()))?,
-        None => {
-            sh::run("cargo", &["build", "--locked", "--workspace"])?;
-            sh::target().join("debug/fettle")
-        }
+    let program = if let Some(program) = &arguments.program {
+        program.canonicalize().with_context(|| format!("failed to find `{}`", program.display()))?
+    } else {
+        sh::run("cargo", &["build", "--locked", "--workspace"])?;
+        sh::target().join("debug/fettle")
     };
     let mut bed = Bed::start(&program)?;
     for number in 1..=arguments.nodes {

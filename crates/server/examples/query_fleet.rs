@@ -63,7 +63,7 @@ async fn main() {
     let patch = patch.split_once("href=\"/patches/").and_then(|(_, rest)| rest.split_once('"')).map(|(id, _)| format!("/patches/{id}")).expect("there is a patch");
     queries.insert("nodes that need a patch".to_owned(), browser.time(&patch).await);
     let start =
-        json!({ "what": format!("start to serving, {n_nodes} nodes"), "seconds": started_s, "reading_the_same_bytes_s": read_s, "database_mib": n_bytes as f64 / 1048576.0 });
+        json!({ "what": format!("start to serving, {n_nodes} nodes"), "seconds": started_s, "reading_the_same_bytes_s": read_s, "database_mib": n_bytes as f64 / 1_048_576.0 });
     println!("{}", json!({ "queries": queries, "start": start }));
 }
 
@@ -128,7 +128,7 @@ async fn fill(folder: &Path, n_nodes: u32) {
             for drift in 0..8 {
                 inventory.packages.iter_mut().skip(drift).step_by(8).for_each(|package| package.version = format!("0.8-{drift}"));
             }
-            inventory.name = "drift".to_owned();
+            "drift".clone_into(&mut inventory.name);
             inventory.machine = Some("drift".to_owned());
             reports::record_own(&app, &inventory).await.expect("a report can be recorded");
         }

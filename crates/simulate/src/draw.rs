@@ -97,7 +97,7 @@ impl Chance {
         Self { state: u64::from_le_bytes(state) }
     }
 
-    /// A number below `limit` by SplitMix64; 0 when there is none.
+    /// A number below `limit` by `SplitMix64`; 0 when there is none.
     fn below(&mut self, limit: u64) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;

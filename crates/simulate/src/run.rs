@@ -18,6 +18,9 @@ use crate::connection::{RequestError, Traffic};
 use crate::cost::ProcessCost;
 use crate::draw::{Drawing, Drawn};
 
+/// Told how far a phase is: its name, what is done, and how much there is to do.
+pub type Progress = Box<dyn Fn(&str, u64, u64) + Send + Sync>;
+
 /// What to simulate.
 pub struct Plan {
     /// Name or address and port of the server.
@@ -36,8 +39,8 @@ pub struct Plan {
     pub server_pid: Option<u32>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Told how far a phase is: its name, what is done, and how much there is to do.
-    pub progress: Box<dyn Fn(&str, u64, u64) + Send + Sync>,
+    /// Told how far it is.
+    pub progress: Progress,
 }
 
 /// Why a simulation ended.
@@ -201,7 +204,12 @@ impl Simulation {
         self.measure("ask for what was acknowledged", 1, move |node| {
             let (agent, plan, counted) = (agents[node as usize].clone(), plan.clone(), counted.clone());
             async move {
-                let known = agent.lock().await.check_in(plan.clock.now()).await?;
+                let mut agent = agent.lock().await;
+                // Who reported before the server was killed finds its connection closed.
+                let known = match agent.check_in(plan.clock.now()).await {
+                    Err(RequestError::Connection { .. }) => agent.check_in(plan.clock.now()).await?,
+                    answer => answer?,
+                };
                 counted.fetch_add(u64::from(!known), Ordering::Relaxed);
                 Ok(())
             }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use domain::model::content::Content;
 use domain::model::digest::Digest;
 use domain::model::time::Timestamp;
-use zstd::bulk::Compressor;
+use zstd::bulk::{Compressor, Decompressor};
 
 use crate::sql::{ReadTx, Row, StoreError, Value, WriteTx, sql};
 
@@ -47,8 +47,9 @@ const PLAIN: u8 = 0;
 const PACKED: u8 = 1;
 
 thread_local! {
-    // Making one costs more than packing a short text does.
+    // Making one costs more than a short text does.
     static PACKING: RefCell<Compressor<'static>> = RefCell::new(Compressor::new(LEVEL).expect("the level is one of zstd's"));
+    static UNPACKING: RefCell<Decompressor<'static>> = RefCell::new(Decompressor::new().expect("only memory could be missing"));
 }
 
 fn pack(text: &str) -> Vec<u8> {
@@ -62,7 +63,12 @@ fn unpack(stored: &[u8]) -> Result<String, StoreError> {
     let damaged = |detail: String| StoreError::Damaged { what: "content", detail };
     let bytes = match stored.split_first() {
         Some((&PLAIN, body)) => body.to_vec(),
-        Some((&PACKED, body)) => zstd::bulk::decompress(body, UNPACKED_BYTES_MAX).map_err(|error| damaged(error.to_string()))?,
+        Some((&PACKED, body)) => {
+            // What is packed says how long it is; room for the longest would be taken for each of many.
+            let length = zstd::zstd_safe::get_frame_content_size(body).ok().flatten().and_then(|length| usize::try_from(length).ok());
+            let length = length.filter(|length| *length <= UNPACKED_BYTES_MAX).ok_or_else(|| damaged("it does not say how long it is, or is too long".to_owned()))?;
+            UNPACKING.with_borrow_mut(|unpacking| unpacking.decompress(body, length)).map_err(|error| damaged(error.to_string()))?
+        }
         _ => return Err(damaged("it begins with no known mark".to_owned())),
     };
     String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))

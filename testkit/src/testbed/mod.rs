@@ -232,7 +232,9 @@ fn sweep() {
             dead.then(|| format!("ft{pid}-{}", rest.split('-').next().unwrap_or_default()))
         })
         .collect();
-    names.iter().for_each(|name| remove(name));
+    for name in &names {
+        remove(name);
+    }
 }
 
 /// Kills what is in a test bed's namespaces, and removes them, its mounts and its control groups.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::simulate::{Drawing, Herd, Phase, Plan, Simulation};
+use ::simulate::{Drawing, Herd, Phase, Plan, Progress, Simulation};
 use agent::inventory;
 use agent::root::Root;
 use anyhow::Context;
@@ -147,7 +147,7 @@ fn print(figures: &Figures, printer: &Printer) {
 }
 
 /// Says on a terminal how far a phase is, at each hundredth.
-fn progress() -> Box<dyn Fn(&str, u64, u64) + Send + Sync> {
+fn progress() -> Progress {
     use std::io::{IsTerminal, Write};
     if !std::io::stderr().is_terminal() {
         return Box::new(|_, _, _| {});

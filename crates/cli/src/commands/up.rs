@@ -88,6 +88,10 @@ pub fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
         let message = format!("a node cannot be silent after {} s and late only after {} s", arguments.silent_after, arguments.late_after);
         return Err(Failure::new(message, "give --silent-after more seconds than --late-after").into());
     }
+    if arguments.late_after <= arguments.poll_for {
+        let message = format!("nodes ask every {} s, so one cannot be late after {} s", arguments.poll_for, arguments.late_after);
+        return Err(Failure::new(message, "give --late-after more seconds than --poll-for").into());
+    }
     settings::raise_file_limit();
     let folder = DataFolder::open(&arguments.data.clone().unwrap_or_else(settings::data_folder))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the runtime")?;

@@ -221,7 +221,7 @@ fn start_proxy() -> String {
 
 #[test]
 fn an_order_reaches_an_idle_node_through_a_proxy_long_before_its_question_ends() {
-    let installation = Installation::start_with(&["--poll-for", "600"]);
+    let installation = Installation::start_with(&["--poll-for", "600", "--late-after", "900"]);
     assert_eq!(installation.enroll_with(&installation.code(&[]), &["--proxy", &start_proxy()]).code, 0);
     let _agent = installation.run_agent();
     let node = installation.reported_node()["id"].as_str().unwrap().to_owned();

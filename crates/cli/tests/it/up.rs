@@ -70,6 +70,8 @@ fn a_busy_port_and_limits_that_contradict_are_refused() {
     assert!(ended.stderr.contains(&format!("failed to listen on {address}")) && ended.stderr.contains("--listen ADDR"), "{}", ended.stderr);
     let ended = run(cache.path(), &["up", "--data", &data, "--late-after", "10", "--silent-after", "5"]);
     assert!(ended.code == 1 && ended.stderr.contains("cannot be silent after 5 s and late only after 10 s"), "{}", ended.stderr);
+    let ended = run(cache.path(), &["up", "--data", &data, "--poll-for", "60", "--late-after", "30"]);
+    assert!(ended.code == 1 && ended.stderr.contains("nodes ask every 60 s, so one cannot be late after 30 s"), "{}", ended.stderr);
 }
 
 #[test]

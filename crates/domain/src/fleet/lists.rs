@@ -100,17 +100,13 @@ impl Lists {
         let compare = |of: u32| Some((of, difference(self.whole_numbers(of), numbers, n_changes_max, &order)?));
         let like = like.map(|like| self.whole_of(like.0)).filter(|of| self.lists[*of as usize].context == context);
         let best = like.and_then(compare).or_else(|| self.similar(context, numbers).into_iter().filter_map(compare).min_by_key(|(_, changes)| changes.len()));
-        let list = match best {
-            Some((of, changes)) => {
-                let sum = changes.iter().fold(Tally::default(), |sum, change| if change.adds { sum.plus(&tally(change.number)) } else { sum - tally(change.number) });
-                List { context, body: Body::Edit { of, changes: changes.into() }, tally: sum, n_users: 0, n_users_in_all: 0 }
-            }
-            None => {
-                let sum = numbers.iter().fold(Tally::default(), |sum, number| sum.plus(&tally(*number)));
-                List { context, body: Body::Whole(numbers.into()), tally: sum, n_users: 0, n_users_in_all: 0 }
-            }
+        let (body, tally) = if let Some((of, changes)) = best {
+            let sum = changes.iter().fold(Tally::default(), |sum, change| if change.adds { sum.plus(&tally(change.number)) } else { sum - tally(change.number) });
+            (Body::Edit { of, changes: changes.into() }, sum)
+        } else {
+            (Body::Whole(numbers.into()), numbers.iter().fold(Tally::default(), |sum, number| sum.plus(&tally(*number))))
         };
-        self.push(list)
+        self.push(List { context, body, tally, n_users: 0, n_users_in_all: 0 })
     }
 
     fn push(&mut self, list: List) -> ListId {

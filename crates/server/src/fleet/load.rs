@@ -192,15 +192,14 @@ impl Texts {
             edits.push(edit.clone());
             at = *of;
         }
-        let mut rows = match known.get(&at) {
-            Some(rows) => rows.clone(),
-            None => {
-                let content = self.find(at)?;
-                let rows = section::read_packages(&content).ok().and_then(|lines| lines.iter().map(|line| state.find_row(ecosystem, line)).collect::<Option<Vec<_>>>());
-                let Some(rows) = rows else { return Ok(None) };
-                self.rows.entry(ecosystem.to_owned()).or_default().insert(at, rows.clone());
-                rows
-            }
+        let mut rows = if let Some(rows) = known.get(&at) {
+            rows.clone()
+        } else {
+            let content = self.find(at)?;
+            let rows = section::read_packages(&content).ok().and_then(|lines| lines.iter().map(|line| state.find_row(ecosystem, line)).collect::<Option<Vec<_>>>());
+            let Some(rows) = rows else { return Ok(None) };
+            self.rows.entry(ecosystem.to_owned()).or_default().insert(at, rows.clone());
+            rows
         };
         for edit in edits.iter().rev() {
             if state.apply_to_rows(&mut rows, ecosystem, edit).is_none() {

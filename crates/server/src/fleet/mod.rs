@@ -191,13 +191,15 @@ impl State {
     /// Replaces what is known of a node.
     pub(crate) fn replace_record(&mut self, record: NodeRecord) {
         let number = record.number;
-        let old = self.nodes[number as usize].replace_record(record.clone());
+        self.remember_machine(&record);
+        let old = self.nodes[number as usize].replace_record(record);
         for (map, key) in [(&mut self.by_identity, old.identity), (&mut self.by_machine, old.machine)] {
             if let Some(numbers) = key.and_then(|key| map.get_mut(&key)) {
-                numbers.retain(|known| *known != number);
+                // The new entry, which may have the same key, stays.
+                let first = numbers.iter().position(|known| *known == number);
+                first.map(|at| numbers.remove(at));
             }
         }
-        self.remember_machine(&record);
     }
 
     fn remember_machine(&mut self, record: &NodeRecord) {

@@ -242,12 +242,11 @@ impl State {
         let mut rows = Vec::with_capacity(lines.len());
         let mut lacking = Vec::new();
         for line in &lines {
-            match self.find_row(&ecosystem, line) {
-                Some(row) => rows.push(row),
-                None => {
-                    let package = format!("{}\t{}\t{}", line.name, line.architecture, line.version);
-                    lacking.extend((!prepared.facts.contains_key(&package)).then_some(package));
-                }
+            if let Some(row) = self.find_row(&ecosystem, line) {
+                rows.push(row);
+            } else {
+                let package = format!("{}\t{}\t{}", line.name, line.architecture, line.version);
+                lacking.extend((!prepared.facts.contains_key(&package)).then_some(package));
             }
         }
         let all_known = rows.len() == lines.len();

@@ -112,7 +112,7 @@ async fn read(body: Incoming, bytes_max: usize) -> Result<Bytes, ApiError> {
 }
 
 /// How long a body may take on a slow link; meanwhile it holds a turn.
-const BODY_PATIENCE: Duration = Duration::from_secs(60);
+const BODY_PATIENCE: Duration = Duration::from_mins(1);
 
 fn invalid_body(error: &impl std::fmt::Display) -> ApiError {
     ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::InvalidBody, error.to_string())
