@@ -240,8 +240,7 @@ impl Agent {
         };
         inventory.host.tags = self.tags.clone().unwrap_or_default();
         let (heading, sections) = section::write(&inventory);
-        let facts = inventory.packages.iter().map(|package| (format!("{}\t{}\t{}", package.name, package.architecture, package.version), PackageFacts::of(package)));
-        let fresh = Unkept { report: KeptReport { heading, sections: sections.digests() }, sections, facts: facts.collect() };
+        let fresh = Unkept { report: KeptReport { heading, sections: sections.digests() }, sections, facts: PackageFacts::of_all(&inventory) };
         self.unkept = None;
         if let Err(error) = self.keep(&fresh) {
             // A full disk must not keep the server from hearing of it.
@@ -306,9 +305,8 @@ impl Agent {
     async fn send(&self, report: &KeptReport) -> Result<(), Setback> {
         let acknowledged = self.parts.state.acknowledged()?;
         if acknowledged.as_ref().is_some_and(|acknowledged| acknowledged.sections == report.sections) {
-            let digest = report.digest().0.iter().map(|byte| format!("{byte:02x}")).collect();
             let lists_at = report.heading.lists_refreshed_at.map(Timestamp::as_millis);
-            let check_in = CheckIn { report: digest, at: report.heading.collected_at.as_millis(), lists_at, boot: self.boot.clone() };
+            let check_in = CheckIn { report: report.digest().to_string(), at: report.heading.collected_at.as_millis(), lists_at, boot: self.boot.clone() };
             if self.transport.check_in(&check_in).await? {
                 return Ok(());
             }

@@ -110,7 +110,7 @@ impl Keys {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|source| file_error(folder, source))?;
         let order_keys = read_order_keys(folder, &random)?;
         let authority = read_authority(folder, &random, now)?;
-        let state = make_state(authority, order_keys, given, names, &random, now)?;
+        let state = make_state(Arc::new(authority), order_keys, given, names, &random, now)?;
         Ok(Self { folder: folder.to_owned(), random, state: RwLock::new(state) })
     }
 
@@ -182,7 +182,7 @@ impl Keys {
     /// a given one is replaced on the disk before that.
     pub fn renew_server_certificates(&self, given: Option<&GivenCertificate>, names: &[String], now: Timestamp) -> Result<(), KeyError> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        *state = make_state(read_authority(&self.folder, &self.random, now)?, state.order_keys.clone(), given, names, &self.random, now)?;
+        *state = make_state(state.authority.clone(), state.order_keys.clone(), given, names, &self.random, now)?;
         Ok(())
     }
 
@@ -196,7 +196,7 @@ impl Keys {
         write_file(&self.folder.join(AUTHORITY_KEY), &key.serialize_pem())?;
         write_file(&self.folder.join(AUTHORITY), &pems.concat())?;
         let issuer = Issuer::from_ca_cert_pem(&pem, key).map_err(KeyError::Issue)?;
-        *state = make_state(Authority { pems, issuer }, state.order_keys.clone(), given, names, &self.random, now)?;
+        *state = make_state(Arc::new(Authority { pems, issuer }), state.order_keys.clone(), given, names, &self.random, now)?;
         drop(state);
         Ok(self.authority_fingerprint())
     }
@@ -226,7 +226,7 @@ pub fn read_node_certificate(certificate: &CertificateDer) -> Option<(NodeId, Ar
 }
 
 fn make_state(
-    authority: Authority,
+    authority: Arc<Authority>,
     order_keys: Vec<SigningKey>,
     given: Option<&GivenCertificate>,
     names: &[String],
@@ -254,7 +254,7 @@ fn make_state(
     agents.session_storage = rustls::server::ServerSessionMemoryCache::new(TLS_SESSIONS_MAX);
     let mut browsers = builder()?.with_no_client_auth().with_single_cert(for_browsers.0, for_browsers.1).map_err(KeyError::Tls)?;
     browsers.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(State { authority: Arc::new(authority), order_keys, agents: Arc::new(agents), browsers: Arc::new(browsers) })
+    Ok(State { authority, order_keys, agents: Arc::new(agents), browsers: Arc::new(browsers) })
 }
 
 /// Resumed sessions spare a node the larger half of a handshake.

@@ -111,8 +111,7 @@ impl SimulatedAgent {
     /// Says that nothing changed; whether the server has the report that it acknowledged.
     pub async fn check_in(&mut self, now: Timestamp) -> Result<bool, RequestError> {
         let Some((_, digest)) = &self.acknowledged else { return Ok(true) };
-        let report = digest.0.iter().map(|byte| format!("{byte:02x}")).collect();
-        let check_in = CheckIn { report, at: now.as_millis(), lists_at: Some(now.as_millis()), boot: self.presented.boot.clone() };
+        let check_in = CheckIn { report: digest.to_string(), at: now.as_millis(), lists_at: Some(now.as_millis()), boot: self.presented.boot.clone() };
         let (status, _) = self.post("check-in", serde_json::to_vec(&check_in).expect("a check-in has text keys only")).await?;
         Ok(status == StatusCode::NO_CONTENT)
     }

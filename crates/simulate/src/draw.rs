@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::model::chance::Chance;
 use domain::model::content::Content;
 use domain::model::digest::Digest;
 use domain::model::host::Interface;
@@ -49,17 +50,17 @@ impl Drawing {
 
     /// What a node has after so many rounds of change; each round changes one to four packages more.
     pub fn draw(&self, node: u32, rounds: u32, now: Timestamp) -> Drawn {
-        let mut chance = Chance::new(&[self.seed, u64::from(node)]);
+        let mut chance = seeded(&[self.seed, u64::from(node)]);
         let image = chance.below(u64::from(self.n_images));
         let mut inventory = self.inventory.clone();
         inventory.name = format!("sim-{node:06}");
         inventory.collected_at = now;
-        let mut of_image = Chance::new(&[u64::MAX, image]);
+        let mut of_image = seeded(&[u64::MAX, image]);
         for at in (0..inventory.packages.len()).step_by(IMAGE_OWN_SHARE) {
             change_version(&mut inventory, at, &mut of_image, now.plus_millis(-30 * DAY_MS));
         }
         for round in 0..=u64::from(rounds) {
-            let mut of_round = Chance::new(&[self.seed, u64::from(node), round]);
+            let mut of_round = seeded(&[self.seed, u64::from(node), round]);
             for _ in 0..=of_round.below(DRIFT_MAX) {
                 let at = of_round.below(inventory.packages.len().max(1) as u64);
                 change_version(&mut inventory, usize::try_from(at).unwrap_or_default(), &mut of_round, now);
@@ -68,8 +69,7 @@ impl Drawing {
         let [_, b, c, d] = node.to_be_bytes();
         inventory.host.interfaces =
             vec![Interface { name: "eth0".to_owned(), mac: Some(format!("02:00:00:{b:02x}:{c:02x}:{d:02x}")), addresses: vec![format!("10.{b}.{c}.{d}/8")], up: true }];
-        let facts = inventory.packages.iter().map(|package| (format!("{}\t{}\t{}", package.name, package.architecture, package.version), PackageFacts::of(package)));
-        let facts = facts.collect();
+        let facts = PackageFacts::of_all(&inventory);
         let (heading, sections) = section::write(&inventory);
         Drawn { heading, sections, facts }
     }
@@ -84,27 +84,12 @@ fn change_version(inventory: &mut Inventory, at: usize, chance: &mut Chance, ins
     }
 }
 
-/// Numbers that look random and follow from their seed.
-struct Chance {
-    state: u64,
-}
-
-impl Chance {
-    fn new(seed: &[u64]) -> Self {
-        let bytes: Vec<u8> = seed.iter().flat_map(|number| number.to_le_bytes()).collect();
-        let mut state = [0; 8];
-        state.copy_from_slice(&Digest::of(&bytes).as_bytes()[..8]);
-        Self { state: u64::from_le_bytes(state) }
-    }
-
-    /// A number below `limit` by `SplitMix64`; 0 when there is none.
-    fn below(&mut self, limit: u64) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)).checked_rem(limit).unwrap_or_default()
-    }
+/// Chance that follows from several numbers.
+fn seeded(seeds: &[u64]) -> Chance {
+    let bytes: Vec<u8> = seeds.iter().flat_map(|number| number.to_le_bytes()).collect();
+    let mut seed = [0; 8];
+    seed.copy_from_slice(&Digest::of(&bytes).as_bytes()[..8]);
+    Chance::seeded(u64::from_le_bytes(seed))
 }
 
 #[cfg(test)]

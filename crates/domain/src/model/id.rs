@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::model::chance::Chance;
 use crate::model::time::Timestamp;
 
 /// A text that is not the id of the wanted kind.
@@ -20,7 +21,7 @@ pub struct IdError {
 /// The seed decides everything, so a test repeats; 16 million ids of one millisecond differ.
 #[derive(Debug, Clone)]
 pub struct IdSource {
-    state: u64,
+    chance: Chance,
     last_millis: u64,
     sequence: u64,
 }
@@ -28,24 +29,15 @@ pub struct IdSource {
 impl IdSource {
     /// A source whose sequence follows from `seed`.
     pub const fn seeded(seed: u64) -> Self {
-        Self { state: seed, last_millis: u64::MAX, sequence: 0 }
+        Self { chance: Chance::seeded(seed), last_millis: u64::MAX, sequence: 0 }
     }
 
     /// The next 17 digits, for an id created at `now`.
     pub fn next_digits(&mut self, now: Timestamp) -> String {
         let millis = now.as_millis().unsigned_abs() & 0xfff_ffff_ffff;
-        self.sequence = if millis == self.last_millis { self.sequence.wrapping_add(1) } else { self.next_number() };
+        self.sequence = if millis == self.last_millis { self.sequence.wrapping_add(1) } else { self.chance.next_number() };
         self.last_millis = millis;
         format!("{millis:011x}{:06x}", self.sequence & 0xff_ffff)
-    }
-
-    // SplitMix64: short, well spread, and the same on every machine.
-    fn next_number(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod baseline;
+pub mod chance;
 pub mod compliance;
 pub mod content;
 pub mod digest;

@@ -4,6 +4,7 @@
 //! sections of a thousand equal nodes are the same ten contents.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +117,12 @@ impl ReportDigest {
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         Self(bytes)
+    }
+}
+
+impl fmt::Display for ReportDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -425,6 +432,11 @@ impl<'a> PackageLine<'a> {
         (![name, architecture, version].contains(&"")).then_some(Self { name, architecture, version, flags })
     }
 
+    /// What facts of the version go by: the line without flags.
+    pub fn key(&self) -> String {
+        Self { flags: PackageFlags::default(), ..*self }.write()
+    }
+
     /// The line.
     pub fn write(&self) -> String {
         let mut line = String::with_capacity(self.name.len() + self.architecture.len() + self.version.len() + 6);
@@ -486,6 +498,11 @@ pub struct PackageFacts {
 }
 
 impl PackageFacts {
+    /// The facts of every installed package, by the keys of their lines.
+    pub fn of_all(inventory: &Inventory) -> BTreeMap<String, Self> {
+        inventory.packages.iter().map(|package| (package_line(package).key(), Self::of(package))).collect()
+    }
+
     /// The facts of an installed package.
     pub fn of(package: &InstalledPackage) -> Self {
         Self {

@@ -20,10 +20,7 @@ pub async fn record_own(app: &App, inventory: &Inventory) -> Result<NodeId, Acti
     let (number, id) = find_or_enroll(app, inventory).await?;
     let (heading, sections) = section::write(inventory);
     let contents = Section::ALL.into_iter().map(|section| (sections[section].digest(), IncomingContent::Whole(sections[section].text().to_owned())));
-    let facts = inventory
-        .packages
-        .iter()
-        .map(|package| PackageFactsRow { package: format!("{}\t{}\t{}", package.name, package.architecture, package.version), facts: PackageFacts::of(package) });
+    let facts = PackageFacts::of_all(inventory).into_iter().map(|(package, facts)| PackageFactsRow { package, facts });
     let report = IncomingReport { node_number: number, heading, boot: None, digests: sections.digests(), contents: contents.collect::<HashMap<_, _>>(), facts: facts.collect() };
     match app.fleet().record(app.database(), report).await? {
         Outcome::Recorded => Ok(id),

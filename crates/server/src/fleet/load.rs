@@ -13,10 +13,12 @@ use store::operations::InvocationState;
 use store::reports::ReportRecord;
 use store::{Database, ReadTx, StoreError};
 
+use crate::fleet::prepare::READ;
 use crate::fleet::{Node, State};
 
-/// Sections that the state is computed from, and those whose texts later ones are edits of.
-const READ: [Section; 7] = [Section::System, Section::Installed, Section::Available, Section::Repositories, Section::Services, Section::Condition, Section::Custom];
+/// Sections whose texts are kept as examples, because later ones are edits of them.
+const EXAMPLES: [Section; 8] =
+    [Section::System, Section::Packages, Section::Installed, Section::Available, Section::Repositories, Section::Services, Section::Condition, Section::Custom];
 
 /// Reads everything.
 pub async fn load(database: &Database, now: Timestamp) -> Result<State, StoreError> {
@@ -141,8 +143,10 @@ fn place_report(state: &mut State, texts: &mut Texts, report: &ReportRecord, now
         digests[section] = state.digest(report.sections[section]).ok_or_else(|| damaged(format!("its section {} is missing", section.word())))?;
     }
     let mut of_report = BTreeMap::new();
-    for section in READ {
-        of_report.insert(section, texts.find(report.sections[section])?);
+    // Most nodes have sections that another has had, and nothing has to be read for them.
+    let wanted = READ.into_iter().filter(|section| state.must_read(*section, &digests)).collect::<Vec<_>>();
+    for section in wanted.iter().filter(|section| **section != Section::Packages) {
+        of_report.insert(*section, texts.find(report.sections[*section])?);
     }
     let unknown = |_: &domain::model::section::PackageLine| VersionFacts {
         facts: domain::model::section::PackageFacts::default(),
@@ -150,16 +154,21 @@ fn place_report(state: &mut State, texts: &mut Texts, report: &ReportRecord, now
         classification: domain::model::patch::Classification::Other,
         repository: None,
     };
-    let rows = match section::read_system(&of_report[&Section::System]) {
-        Ok(system) => texts.rows(state, &system.platform.id, report.sections[Section::Packages])?,
-        Err(_) => None,
-    };
-    if rows.is_none() {
-        of_report.insert(Section::Packages, texts.find(report.sections[Section::Packages])?);
+    let mut rows = None;
+    if wanted.contains(&Section::Packages) {
+        rows = match state.ecosystem(of_report.get(&Section::System), &digests) {
+            Some(ecosystem) => texts.rows(state, &ecosystem, report.sections[Section::Packages])?,
+            None => None,
+        };
+        if rows.is_none() {
+            of_report.insert(Section::Packages, texts.find(report.sections[Section::Packages])?);
+        }
     }
     let list = state.read_sections(&report.sections, &of_report, rows, report.node_number, unknown, now).map_err(|error| damaged(error.to_string()))?;
     if state.lacks_example(list) {
-        of_report.insert(Section::Packages, texts.find(report.sections[Section::Packages])?);
+        for section in EXAMPLES {
+            of_report.insert(section, texts.find(report.sections[section])?);
+        }
         state.keep_example(list, &report.sections, &of_report);
     }
     state.index.join(list);

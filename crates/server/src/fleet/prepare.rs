@@ -108,7 +108,7 @@ pub struct Prepared {
 }
 
 /// Sections that the state is computed from; the others are only kept.
-const READ: [Section; 6] = [Section::System, Section::Packages, Section::Available, Section::Repositories, Section::Condition, Section::Custom];
+pub(super) const READ: [Section; 6] = [Section::System, Section::Packages, Section::Available, Section::Repositories, Section::Condition, Section::Custom];
 
 /// Checks a report; `Err(Ok(_))` says what the server lacks.
 pub async fn prepare(fleet: &Fleet, database: &Database, report: IncomingReport) -> Result<Prepared, Result<Lacking, ReportError>> {
@@ -196,9 +196,12 @@ async fn read_again(fleet: &Fleet, database: &Database, prepared: &mut Prepared)
         let wanted = |section: &Section| !prepared.texts.contains_key(section) && state.must_read(*section, &prepared.digests);
         READ.into_iter().filter(wanted).filter_map(|section| Some((section, state.number_of(&prepared.digests[section])?))).collect()
     };
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut tx = fleet.begin_read(database, &wanted.iter().map(|(_, number)| *number).collect::<Vec<_>>()).await?;
     for (section, number) in wanted {
-        let content = fleet.begin_read(database, &[number]).await?.find_content(number).await?;
-        prepared.texts.insert(section, content);
+        prepared.texts.insert(section, tx.find_content(number).await?);
     }
     Ok(())
 }
@@ -214,7 +217,7 @@ fn check_sections(prepared: &Prepared) -> Result<(), SectionError> {
 
 impl State {
     /// Whether the text of a known section is needed to take a report with these sections.
-    fn must_read(&self, section: Section, digests: &PerSection<Digest>) -> bool {
+    pub(super) fn must_read(&self, section: Section, digests: &PerSection<Digest>) -> bool {
         let number = |section: Section| self.number_of(&digests[section]);
         let context = number(Section::System).and_then(|system| self.systems.get(&system)).and_then(|system| self.index.find_context(&system.platform));
         match (section, number(section)) {
@@ -234,7 +237,7 @@ impl State {
     /// Looks up the packages of a report.
     fn find_rows(&self, prepared: &Prepared, present: Option<Vec<PackageRow>>) -> Result<Rows, SectionError> {
         let Some(packages) = prepared.texts.get(&Section::Packages) else { return Ok(Rows::Known(None)) };
-        let Some(ecosystem) = self.ecosystem(prepared) else { return Ok(Rows::Known(None)) };
+        let Some(ecosystem) = self.ecosystem(prepared.texts.get(&Section::System), &prepared.digests) else { return Ok(Rows::Known(None)) };
         if let Some(rows) = present.and_then(|present| self.edit_rows(prepared, present, &ecosystem)) {
             return Ok(Rows::Known(Some(rows)));
         }
@@ -245,7 +248,7 @@ impl State {
             if let Some(row) = self.find_row(&ecosystem, line) {
                 rows.push(row);
             } else {
-                let package = format!("{}\t{}\t{}", line.name, line.architecture, line.version);
+                let package = line.key();
                 lacking.extend((!prepared.facts.contains_key(&package)).then_some(package));
             }
         }
@@ -287,12 +290,12 @@ impl State {
         Some(())
     }
 
-    /// The system's id of a report.
-    pub(super) fn ecosystem(&self, prepared: &Prepared) -> Option<String> {
-        if let Some(content) = prepared.texts.get(&Section::System) {
+    /// The system's id of a report, from the text of its section `system` when that came along.
+    pub(super) fn ecosystem(&self, system: Option<&Content>, digests: &PerSection<Digest>) -> Option<String> {
+        if let Some(content) = system {
             return section::read_system(content).ok().map(|system| system.platform.id);
         }
-        let number = self.number_of(&prepared.digests[Section::System])?;
+        let number = self.number_of(&digests[Section::System])?;
         self.systems.get(&number).map(|system| system.platform.id.clone())
     }
 

@@ -196,9 +196,11 @@ impl State {
             return Ok(());
         }
         // The rows of packages are needed before their content has a number.
-        let ecosystem_facts = |line: &section::PackageLine| {
-            let package = format!("{}\t{}\t{}", line.name, line.architecture, line.version);
-            VersionFacts { facts: facts.get(&package).cloned().unwrap_or_default(), first_seen_at: now, classification: Classification::Other, repository: None }
+        let ecosystem_facts = |line: &section::PackageLine| VersionFacts {
+            facts: facts.get(&line.key()).cloned().unwrap_or_default(),
+            first_seen_at: now,
+            classification: Classification::Other,
+            repository: None,
         };
         let numbers = self.number_contents(&digests);
         let list = self.read_sections(&numbers, &texts, known_rows, node_number, ecosystem_facts, now).inspect_err(|_| self.forget_unstored())?;
