@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+#[cfg(feature = "server")]
 use domain::model::id::IdSource;
 use domain::model::time::{Clock, Timestamp};
 
@@ -18,6 +19,7 @@ impl Clock for SystemClock {
 }
 
 /// A source of ids that no other process repeats.
+#[cfg(feature = "server")]
 pub fn ids() -> anyhow::Result<IdSource> {
     Ok(IdSource::seeded(u64::from_le_bytes(random()?)))
 }

@@ -4,7 +4,6 @@
 
 mod clock;
 mod commands;
-mod data_folder;
 mod exit;
 mod failure;
 mod printer;
@@ -16,7 +15,9 @@ use crate::commands::Command;
 use crate::exit::Exit;
 use crate::printer::Printer;
 
-/// Half of what a report costs is memory; this one gives it out in half the time.
+/// Half of what a report costs the server is memory; this one gives it out in half the time. A node
+/// would pay for that speed with thirty megabytes; the agent alone has the system's.
+#[cfg(feature = "server")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -80,6 +80,7 @@ impl Printer {
     }
 
     /// How to see the next page, where there is one.
+    #[cfg(feature = "server")]
     pub fn next_page(&self, cursor: Option<&str>) {
         if let Some(cursor) = cursor {
             self.note(format!("more: add --cursor {cursor}"));

@@ -4,6 +4,7 @@ use std::env;
 use std::path::PathBuf;
 
 /// Where the server keeps its data when nothing else is said.
+#[cfg(feature = "server")]
 pub fn data_folder() -> PathBuf {
     home_folder("XDG_DATA_HOME", ".local/share", "/var/lib")
 }
@@ -32,6 +33,7 @@ pub fn is_root() -> bool {
 
 /// Lets this process open as many files as the system allows it at all; how many that is. Each
 /// connection is one.
+#[cfg(feature = "server")]
 pub fn raise_file_limit() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

@@ -36,7 +36,6 @@ pub struct Fleet {
     standings: Standings,
     lists: Lists,
     contexts: Vec<Context>,
-    context_of_product: HashMap<(String, String), ContextId>,
     baselines: HashMap<OperatingSystem, Baseline>,
 }
 
@@ -77,6 +76,15 @@ pub struct PatchNodes {
     pub n_other: u32,
 }
 
+/// A list that is probably similar to one that is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Like {
+    /// The list.
+    pub list: ListId,
+    /// Whether it was made with the same newer versions.
+    pub same_available: bool,
+}
+
 impl Fleet {
     /// The context of nodes with this platform.
     pub fn context(&mut self, platform: &Platform) -> ContextId {
@@ -94,13 +102,14 @@ impl Fleet {
             members: Vec::new(),
             next_change_at: None,
         });
-        self.context_of_product.insert((platform.id.clone(), platform.product.clone()), ContextId(number));
         ContextId(number)
     }
 
     /// The context of nodes with this platform, when there are any.
     pub fn find_context(&self, platform: &Platform) -> Option<ContextId> {
-        self.context_of_product.get(&(platform.id.clone(), platform.product.clone())).copied()
+        // There are few of them.
+        let is_of = |context: &Context| context.ecosystem == platform.id && context.product == platform.product;
+        self.contexts.iter().zip(0..).find(|(context, _)| is_of(context)).map(|(_, number)| ContextId(number))
     }
 
     /// The name under which versions of this context are kept apart from those of other systems.
@@ -114,15 +123,36 @@ impl Fleet {
         self.standings.read_available(&mut self.versions, ecosystem, set, now)
     }
 
-    /// The list of a node with these packages and these newer versions. `like` is a list that is
-    /// probably similar.
-    pub fn list(&mut self, context: ContextId, packages: &[PackageRow], available: &AvailableRows, like: Option<ListId>, now: Timestamp) -> ListId {
-        let numbers: Vec<u32> = packages.iter().map(|row| self.standings.number(&self.versions, *row, available)).collect();
+    /// The list of a node with these packages and these newer versions.
+    pub fn list(&mut self, context: ContextId, packages: &[PackageRow], available: &AvailableRows, like: Option<Like>, now: Timestamp) -> ListId {
+        let numbers = self.numbers(context, packages, available, like);
+        let like = like.map(|like| like.list);
         self.lists.grow(self.standings.len());
         self.judge_new(context, &numbers, now);
         let order = |a: u32, b: u32| self.versions.compare_packages(self.standings.version(a), self.standings.version(b));
         let bytes = &self.contexts[context.at()].bytes;
         self.lists.insert(context, &numbers, like, order, |number| bytes[number as usize].tally())
+    }
+
+    /// The standings of packages. Those that a list with the same newer versions has are found there.
+    fn numbers(&mut self, context: ContextId, packages: &[PackageRow], available: &AvailableRows, like: Option<Like>) -> Vec<u32> {
+        let like = like.filter(|like| like.same_available && self.lists.context(like.list) == context);
+        let known = like.map(|like| self.lists.numbers(like.list)).unwrap_or_default();
+        let mut known = known.into_iter().peekable();
+        let (standings, versions) = (&mut self.standings, &self.versions);
+        let mut number = |row: &PackageRow| {
+            while let Some(&next) = known.peek() {
+                if standings.row(next) == *row {
+                    return next;
+                }
+                if versions.compare_packages(standings.version(next), row.version).is_ge() {
+                    break;
+                }
+                known.next();
+            }
+            standings.number(versions, *row, available)
+        };
+        packages.iter().map(|row| number(row)).collect()
     }
 
     /// The packages of a list, in the order of their lines.

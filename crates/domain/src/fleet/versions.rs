@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use crate::fleet::intern::Interner;
 use crate::model::id::PatchId;
 use crate::model::patch::Classification;
-use crate::model::section::PackageFacts;
+use crate::model::section::{PackageFacts, PackageFlags, PackageLine};
 use crate::model::time::Timestamp;
 
 /// The number of a version.
@@ -69,13 +69,32 @@ impl Hash for Package {
 #[derive(Debug)]
 struct Version {
     package: u32,
-    version: Box<str>,
+    /// Name, architecture and version between tabs, as lines of sections begin.
+    line: Box<str>,
+    /// Where in the line the version begins.
+    version_at: u32,
     facts: VersionFacts,
+}
+
+impl Version {
+    fn new(package: u32, key: &VersionKey, facts: VersionFacts) -> Self {
+        let line = PackageLine { name: key.name, architecture: key.architecture, version: key.version, flags: PackageFlags::default() }.write();
+        let version_at = u32::try_from(line.len() - key.version.len()).expect("names are shorter than four gigabytes");
+        Self { package, line: line.into(), version_at, facts }
+    }
+
+    fn version(&self) -> &str {
+        &self.line[self.version_at as usize..]
+    }
+
+    fn is(&self, package: u32, version: &str) -> bool {
+        self.package == package && self.version() == version
+    }
 }
 
 impl PartialEq for Version {
     fn eq(&self, other: &Self) -> bool {
-        self.package == other.package && self.version == other.version
+        self.is(other.package, other.version())
     }
 }
 
@@ -83,7 +102,7 @@ impl Eq for Version {}
 
 impl Hash for Version {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.package, &*self.version).hash(state);
+        (self.package, self.version()).hash(state);
     }
 }
 
@@ -91,14 +110,13 @@ impl Versions {
     /// The number of a version that was seen before.
     pub fn find(&self, key: &VersionKey) -> Option<VersionNumber> {
         let package = self.find_package(key.ecosystem, key.name, key.architecture)?;
-        self.versions.find(&(package, key.version), |known| known.package == package && *known.version == *key.version).map(VersionNumber)
+        self.versions.find(&(package, key.version), |known| known.is(package, key.version)).map(VersionNumber)
     }
 
     /// The number of a version, and whether it is new; then `facts` says what is known of it.
     pub fn number(&mut self, key: &VersionKey, facts: impl FnOnce() -> VersionFacts) -> (VersionNumber, bool) {
         let package = self.number_package(key.ecosystem, key.name, key.architecture);
-        let make = || Version { package, version: key.version.into(), facts: facts() };
-        let (number, is_new) = self.versions.number(&(package, key.version), |known| known.package == package && *known.version == *key.version, make);
+        let (number, is_new) = self.versions.number(&(package, key.version), |known| known.is(package, key.version), || Version::new(package, key, facts()));
         if is_new {
             self.by_patch.insert(PatchId::of(key.ecosystem, key.name, key.architecture, key.version), VersionNumber(number));
         }
@@ -109,7 +127,17 @@ impl Versions {
     pub fn key(&self, number: VersionNumber) -> VersionKey<'_> {
         let version = self.versions.get(number.0);
         let package = self.packages.get(version.package);
-        VersionKey { ecosystem: self.ecosystems.get(package.ecosystem), name: &package.name, architecture: self.architectures.get(package.architecture), version: &version.version }
+        VersionKey {
+            ecosystem: self.ecosystems.get(package.ecosystem),
+            name: &package.name,
+            architecture: self.architectures.get(package.architecture),
+            version: version.version(),
+        }
+    }
+
+    /// The line of a version in a section `packages`, without marks.
+    pub fn line(&self, number: VersionNumber) -> &str {
+        &self.versions.get(number.0).line
     }
 
     /// What is known of a version.

@@ -406,6 +406,14 @@ impl PackageFlags {
         self.0 & MARKS[2].0 != 0
     }
 
+    /// Adds the end of a line that has these flags.
+    pub fn write_to(self, text: &mut String) {
+        if self != Self::default() {
+            text.push('\t');
+            text.extend(self.letters());
+        }
+    }
+
     fn letters(self) -> impl Iterator<Item = char> {
         let state = STATE_LETTERS[usize::from(self.0 & STATE_BITS).min(STATE_LETTERS.len() - 1)];
         let marks = MARKS.into_iter().filter(move |(bit, _)| self.0 & bit != 0).map(|(_, letter)| letter);
@@ -451,10 +459,7 @@ impl<'a> PackageLine<'a> {
         text.push_str(self.architecture);
         text.push('\t');
         text.push_str(self.version);
-        if self.flags != PackageFlags::default() {
-            text.push('\t');
-            text.extend(self.flags.letters());
-        }
+        self.flags.write_to(text);
     }
 
     fn package(&self, facts: PackageFacts) -> InstalledPackage {

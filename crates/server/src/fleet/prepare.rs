@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use domain::fleet::{PackageRow, VersionKey};
-use domain::model::content::{self, Content, ContentError, Side};
+use domain::model::content::{self, CONTENT_BYTES_MAX, Content, ContentError, Side};
 use domain::model::digest::Digest;
 use domain::model::section::{self, Heading, PACKAGES_MAX, PackageFacts, PackageLine, PerSection, Section, SectionError};
 use store::contents::ContentBody;
@@ -101,8 +101,7 @@ pub struct Prepared {
     pub texts: BTreeMap<Section, Content>,
     /// How the new ones came.
     pub edits: BTreeMap<Section, (u32, String)>,
-    /// The rows of the packages, when every version of them is known; until they are looked up, the
-    /// rows of the node's present packages, when an edit of those came.
+    /// The rows of the packages, when every version of them is known.
     pub rows: Option<Vec<PackageRow>>,
     pub facts: HashMap<String, PackageFacts>,
 }
@@ -132,16 +131,19 @@ pub async fn prepare(fleet: &Fleet, database: &Database, report: IncomingReport)
         let content = match report.contents.get(&digest) {
             None => None,
             Some(IncomingContent::Whole(text)) => Some(Content::parse(text.clone())),
-            Some(IncomingContent::Edit { of, edit }) => match find_text(fleet, database, report.node_number, section, of).await.map_err(Err)? {
-                None => None,
-                Some((number, base, rows)) => {
-                    if section == Section::Packages {
-                        prepared.rows = rows;
-                    }
+            Some(IncomingContent::Edit { of, edit }) => {
+                let edited = if section == Section::Packages { fleet.read().edit_packages(report.node_number, &report.digests, of, edit) } else { None };
+                if let Some(edited) = edited {
+                    prepared.edits.insert(section, (edited.of, edit.clone()));
+                    prepared.rows = Some(edited.rows);
+                    Some(Ok(edited.text))
+                } else if let Some((number, base)) = find_text(fleet, database, report.node_number, section, of).await.map_err(Err)? {
                     prepared.edits.insert(section, (number, edit.clone()));
                     Some(base.apply(edit))
+                } else {
+                    None
                 }
-            },
+            }
         };
         match content {
             None => lacking.contents.push(digest),
@@ -153,11 +155,12 @@ pub async fn prepare(fleet: &Fleet, database: &Database, report: IncomingReport)
     if lacking.contents.is_empty() {
         read_again(fleet, database, &mut prepared).await.map_err(Err)?;
         check_sections(&prepared).map_err(|error| Err(error.into()))?;
-        let present = prepared.rows.take();
-        let rows = fleet.read().find_rows(&prepared, present).map_err(|error| Err(error.into()))?;
-        match rows {
-            Rows::Known(rows) => prepared.rows = rows,
-            Rows::Lacking(packages) => lacking.packages = packages,
+        if prepared.rows.is_none() {
+            let rows = fleet.read().find_rows(&prepared).map_err(|error| Err(error.into()))?;
+            match rows {
+                Rows::Known(rows) => prepared.rows = rows,
+                Rows::Lacking(packages) => lacking.packages = packages,
+            }
         }
     }
     if lacking == Lacking::default() { Ok(prepared) } else { Err(Ok(lacking)) }
@@ -171,23 +174,28 @@ enum Rows {
     Lacking(Vec<String>),
 }
 
-/// The text of a content that the server has. A node's present packages come from the index.
-async fn find_text(fleet: &Fleet, database: &Database, node_number: u32, section: Section, digest: &Digest) -> Result<Option<FoundText>, ReportError> {
+/// A content that the server has, with its number. A node's present packages come from the index.
+async fn find_text(fleet: &Fleet, database: &Database, node_number: u32, section: Section, digest: &Digest) -> Result<Option<(u32, Content)>, ReportError> {
     let number = {
         let state = fleet.read();
         let Some(number) = state.number_of(digest) else { return Ok(None) };
         if section == Section::Packages
             && let Some(rows) = state.present_rows(node_number, number)
         {
-            return Ok(Some((number, state.text_of_rows(&rows), Some(rows))));
+            return Ok(Some((number, state.text_of_rows(&rows))));
         }
         number
     };
-    Ok(Some((number, fleet.begin_read(database, &[number]).await?.find_content(number).await?, None)))
+    Ok(Some((number, fleet.begin_read(database, &[number]).await?.find_content(number).await?)))
 }
 
-/// A content's number, its text, and its rows when the text was made of them.
-type FoundText = (u32, Content, Option<Vec<PackageRow>>);
+/// A node's packages after an edit of what it has now.
+struct EditedPackages {
+    /// The number of what was edited.
+    of: u32,
+    rows: Vec<PackageRow>,
+    text: Content,
+}
 
 /// Reads the texts of known contents that the state was not computed from yet.
 async fn read_again(fleet: &Fleet, database: &Database, prepared: &mut Prepared) -> Result<(), ReportError> {
@@ -235,12 +243,9 @@ impl State {
     }
 
     /// Looks up the packages of a report.
-    fn find_rows(&self, prepared: &Prepared, present: Option<Vec<PackageRow>>) -> Result<Rows, SectionError> {
+    fn find_rows(&self, prepared: &Prepared) -> Result<Rows, SectionError> {
         let Some(packages) = prepared.texts.get(&Section::Packages) else { return Ok(Rows::Known(None)) };
         let Some(ecosystem) = self.ecosystem(prepared.texts.get(&Section::System), &prepared.digests) else { return Ok(Rows::Known(None)) };
-        if let Some(rows) = present.and_then(|present| self.edit_rows(prepared, present, &ecosystem)) {
-            return Ok(Rows::Known(Some(rows)));
-        }
         let lines = section::read_packages(packages)?;
         let mut rows = Vec::with_capacity(lines.len());
         let mut lacking = Vec::new();
@@ -261,20 +266,31 @@ impl State {
         self.index.versions.find(&key).map(|version| PackageRow { version, flags: line.flags })
     }
 
-    /// The rows of packages that came as an edit of what the node has, when all versions are known.
-    fn edit_rows(&self, prepared: &Prepared, mut rows: Vec<PackageRow>, ecosystem: &str) -> Option<Vec<PackageRow>> {
-        let (_, edit) = prepared.edits.get(&Section::Packages)?;
-        self.apply_to_rows(&mut rows, ecosystem, edit)?;
-        (rows.len() <= PACKAGES_MAX).then_some(rows)
+    /// The packages that an edit of what the node has makes, when all versions are known.
+    fn edit_packages(&self, node_number: u32, digests: &PerSection<Digest>, of: &Digest, edit: &str) -> Option<EditedPackages> {
+        let of = self.number_of(of)?;
+        let system = self.number_of(&digests[Section::System])?;
+        let is_same_system = self.nodes.get(node_number as usize)?.report.as_ref()?.sections[Section::System] == system;
+        let mut rows = self.present_rows(node_number, of).filter(|_| is_same_system)?;
+        self.apply_to_rows(&mut rows, &self.systems.get(&system)?.platform.id, edit)?;
+        let text = self.text_of_rows(&rows);
+        (rows.len() <= PACKAGES_MAX && text.text().len() <= CONTENT_BYTES_MAX).then_some(EditedPackages { of, rows, text })
     }
 
     /// Applies an edit of a text to its rows; `None` when a version is not known, or only the text can
     /// tell whether the edit fits.
     pub(super) fn apply_to_rows(&self, rows: &mut Vec<PackageRow>, ecosystem: &str, edit: &str) -> Option<()> {
+        let (mut last, mut written) = (None, String::new());
         for change in content::changed_lines(edit) {
-            let (side, line) = change?;
-            let line = PackageLine::parse(line)?;
+            let (side, changed) = change.filter(|(_, changed)| last.is_none_or(|last| last < *changed))?;
+            last = Some(changed);
+            let line = PackageLine::parse(changed)?;
             let row = self.find_row(ecosystem, &line)?;
+            written.clear();
+            self.write_row(&row, &mut written);
+            if written != changed {
+                return None;
+            }
             // Rows are in the order of their lines.
             let order = |other: &PackageRow| {
                 let key = self.index.versions.key(other.version);
@@ -309,11 +325,15 @@ impl State {
     pub(super) fn text_of_rows(&self, rows: &[PackageRow]) -> Content {
         let mut text = String::with_capacity(rows.len() * 40);
         for row in rows {
-            let key = self.index.versions.key(row.version);
-            PackageLine { name: key.name, architecture: key.architecture, version: key.version, flags: row.flags }.write_to(&mut text);
+            self.write_row(row, &mut text);
             text.push('\n');
         }
         Content::of_canonical(text)
+    }
+
+    fn write_row(&self, row: &PackageRow, text: &mut String) {
+        text.push_str(self.index.versions.line(row.version));
+        row.flags.write_to(text);
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Weak};
 
-use domain::fleet::{ListId, PackageRow, VersionFacts, VersionKey, VersionNumber};
+use domain::fleet::{Like, ListId, PackageRow, VersionFacts, VersionKey, VersionNumber};
 use domain::model::content::Content;
 use domain::model::inventory::Reboot;
 use domain::model::patch::Classification;
@@ -297,7 +297,8 @@ impl State {
                 })
                 .collect(),
         };
-        let like = self.nodes.get(node_number as usize).and_then(|node| node.report.as_ref()).map(|report| report.list);
+        let like = self.nodes.get(node_number as usize).and_then(|node| node.report.as_ref());
+        let like = like.map(|report| Like { list: report.list, same_available: report.sections[Section::Available] == available });
         let rows_of = self.available[&(context, available)].clone();
         let list = self.index.list(context, &rows, &rows_of, like, now);
         self.lists.insert((context, packages, available), list);

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use crate::commands::remote::Remote;
+use super::remote::Remote;
 use crate::exit::Exit;
 use crate::printer::{Format, Printer};
 

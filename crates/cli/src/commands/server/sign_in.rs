@@ -1,6 +1,6 @@
 //! `fettle sign-in`: a one-time link to the console of a running server.
 
-use crate::commands::remote::Remote;
+use super::remote::Remote;
 use crate::exit::Exit;
 use crate::printer::{Format, Printer};
 

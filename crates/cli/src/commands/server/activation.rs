@@ -3,7 +3,7 @@
 use api::v1::activation::CreateActivation;
 use clap::Subcommand;
 
-use crate::commands::remote::{Remote, parse_tag};
+use super::remote::{Remote, parse_tag};
 use crate::exit::Exit;
 use crate::printer::{Format, Printer};
 

@@ -12,8 +12,8 @@ use domain::model::time::Clock;
 use serde::Serialize;
 use store::Database;
 
+use super::data_folder::{DataFolder, Endpoint};
 use crate::clock::SystemClock;
-use crate::data_folder::{DataFolder, Endpoint};
 use crate::exit::Exit;
 use crate::printer::{Format, Printer};
 use crate::settings;

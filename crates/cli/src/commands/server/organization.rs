@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api::v1::organization::{CreateMember, Member, MemberKind, MoveMember, Organization};
 use clap::Subcommand;
 
-use crate::commands::remote::Remote;
+use super::remote::Remote;
 use crate::exit::Exit;
 use crate::printer::{Format, Printer};
 

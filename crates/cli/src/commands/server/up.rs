@@ -20,9 +20,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use super::data_folder::{DataFolder, Endpoint};
 use crate::clock::{self, SystemClock};
 use crate::commands::scan;
-use crate::data_folder::{DataFolder, Endpoint};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::printer::Printer;

@@ -3,7 +3,7 @@
 use api::v1::key::{KeyKind, RotateKey};
 use clap::{Subcommand, ValueEnum};
 
-use crate::commands::remote::Remote;
+use super::remote::Remote;
 use crate::exit::Exit;
 use crate::printer::{Format, Printer};
 

@@ -3,7 +3,7 @@
 use api::v1::patch::ListPatches;
 use clap::Subcommand;
 
-use crate::commands::remote::{PageArguments, Remote};
+use super::remote::{PageArguments, Remote};
 use crate::exit::Exit;
 use crate::printer::{Format, Printer};
 

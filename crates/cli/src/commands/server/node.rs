@@ -8,8 +8,8 @@ use api::v1::operation::{CreateOperation, OperationKind};
 use api::v1::organization::MoveNodes;
 use clap::Subcommand;
 
+use super::remote::{PageArguments, Remote, parse_tag};
 use crate::clock;
-use crate::commands::remote::{PageArguments, Remote, parse_tag};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::printer::{Format, Printer};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use api::client::{Client, ClientError};
 
-use crate::data_folder::Endpoint;
+use super::data_folder::Endpoint;
 use crate::failure::Failure;
 use crate::printer::Format;
 use crate::settings;
