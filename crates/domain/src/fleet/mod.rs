@@ -140,7 +140,7 @@ impl Fleet {
         let known = like.map(|like| self.lists.numbers(like.list)).unwrap_or_default();
         let mut known = known.into_iter().peekable();
         let (standings, versions) = (&mut self.standings, &self.versions);
-        let mut number = |row: &PackageRow| {
+        let number = |row: &PackageRow| {
             while let Some(&next) = known.peek() {
                 if standings.row(next) == *row {
                     return next;
@@ -152,7 +152,7 @@ impl Fleet {
             }
             standings.number(versions, *row, available)
         };
-        packages.iter().map(|row| number(row)).collect()
+        packages.iter().map(number).collect()
     }
 
     /// The packages of a list, in the order of their lines.
