@@ -94,12 +94,13 @@ impl Lists {
         self.lists[list.0 as usize].context
     }
 
-    /// Adds a list of standings in the order of their packages.
+    /// Adds a list of standings in the order of their packages. `like` is a list of the same context.
     pub fn insert(&mut self, context: ContextId, numbers: &[u32], like: Option<ListId>, order: impl Fn(u32, u32) -> Ordering, tally: impl Fn(u32) -> Tally) -> ListId {
         let n_changes_max = numbers.len() / EDIT_SHARE_MAX;
         let compare = |of: u32| Some((of, difference(self.whole_numbers(of), numbers, n_changes_max, &order)?));
-        let like = like.map(|like| self.whole_of(like.0)).filter(|of| self.lists[*of as usize].context == context);
-        let best = like.and_then(compare).or_else(|| self.similar(context, numbers).into_iter().filter_map(compare).min_by_key(|(_, changes)| changes.len()));
+        let best = like
+            .and_then(|like| compare(self.whole_of(like.0)))
+            .or_else(|| self.similar(context, numbers).into_iter().filter_map(compare).min_by_key(|(_, changes)| changes.len()));
         let (body, tally) = if let Some((of, changes)) = best {
             let sum = changes.iter().fold(Tally::default(), |sum, change| if change.adds { sum.plus(&tally(change.number)) } else { sum - tally(change.number) });
             (Body::Edit { of, changes: changes.into() }, sum)

@@ -125,19 +125,18 @@ impl Fleet {
 
     /// The list of a node with these packages and these newer versions.
     pub fn list(&mut self, context: ContextId, packages: &[PackageRow], available: &AvailableRows, like: Option<Like>, now: Timestamp) -> ListId {
-        let numbers = self.numbers(context, packages, available, like);
-        let like = like.map(|like| like.list);
+        let like = like.filter(|like| self.lists.context(like.list) == context);
+        let numbers = self.numbers(packages, available, like);
         self.lists.grow(self.standings.len());
         self.judge_new(context, &numbers, now);
         let order = |a: u32, b: u32| self.versions.compare_packages(self.standings.version(a), self.standings.version(b));
         let bytes = &self.contexts[context.at()].bytes;
-        self.lists.insert(context, &numbers, like, order, |number| bytes[number as usize].tally())
+        self.lists.insert(context, &numbers, like.map(|like| like.list), order, |number| bytes[number as usize].tally())
     }
 
     /// The standings of packages. Those that a list with the same newer versions has are found there.
-    fn numbers(&mut self, context: ContextId, packages: &[PackageRow], available: &AvailableRows, like: Option<Like>) -> Vec<u32> {
-        let like = like.filter(|like| like.same_available && self.lists.context(like.list) == context);
-        let known = like.map(|like| self.lists.numbers(like.list)).unwrap_or_default();
+    fn numbers(&mut self, packages: &[PackageRow], available: &AvailableRows, like: Option<Like>) -> Vec<u32> {
+        let known = like.filter(|like| like.same_available).map(|like| self.lists.numbers(like.list)).unwrap_or_default();
         let mut known = known.into_iter().peekable();
         let (standings, versions) = (&mut self.standings, &self.versions);
         let number = |row: &PackageRow| {

@@ -131,19 +131,16 @@ pub async fn prepare(fleet: &Fleet, database: &Database, report: IncomingReport)
         let content = match report.contents.get(&digest) {
             None => None,
             Some(IncomingContent::Whole(text)) => Some(Content::parse(text.clone())),
-            Some(IncomingContent::Edit { of, edit }) => {
-                let edited = if section == Section::Packages { fleet.read().edit_packages(report.node_number, &report.digests, of, edit) } else { None };
-                if let Some(edited) = edited {
+            Some(IncomingContent::Edit { of, edit }) => match apply_edit(fleet, database, &prepared, section, of, edit).await.map_err(Err)? {
+                None => None,
+                Some(edited) => {
+                    if section == Section::Packages {
+                        prepared.rows = edited.rows;
+                    }
                     prepared.edits.insert(section, (edited.of, edit.clone()));
-                    prepared.rows = Some(edited.rows);
-                    Some(Ok(edited.text))
-                } else if let Some((number, base)) = find_text(fleet, database, report.node_number, section, of).await.map_err(Err)? {
-                    prepared.edits.insert(section, (number, edit.clone()));
-                    Some(base.apply(edit))
-                } else {
-                    None
+                    Some(edited.text)
                 }
-            }
+            },
         };
         match content {
             None => lacking.contents.push(digest),
@@ -174,27 +171,29 @@ enum Rows {
     Lacking(Vec<String>),
 }
 
-/// A content that the server has, with its number. A node's present packages come from the index.
-async fn find_text(fleet: &Fleet, database: &Database, node_number: u32, section: Section, digest: &Digest) -> Result<Option<(u32, Content)>, ReportError> {
-    let number = {
-        let state = fleet.read();
-        let Some(number) = state.number_of(digest) else { return Ok(None) };
-        if section == Section::Packages
-            && let Some(rows) = state.present_rows(node_number, number)
-        {
-            return Ok(Some((number, state.text_of_rows(&rows))));
-        }
-        number
-    };
-    Ok(Some((number, fleet.begin_read(database, &[number]).await?.find_content(number).await?)))
-}
-
-/// A node's packages after an edit of what it has now.
-struct EditedPackages {
+/// What an edit made.
+struct Edited {
     /// The number of what was edited.
     of: u32,
-    rows: Vec<PackageRow>,
-    text: Content,
+    text: Result<Content, ContentError>,
+    /// The rows of packages, when the text was made of them.
+    rows: Option<Vec<PackageRow>>,
+}
+
+/// Applies an edit of a content that the server has. A node's present packages come from the index.
+async fn apply_edit(fleet: &Fleet, database: &Database, prepared: &Prepared, section: Section, of: &Digest, edit: &str) -> Result<Option<Edited>, ReportError> {
+    let of = {
+        let state = fleet.read();
+        let Some(of) = state.number_of(of) else { return Ok(None) };
+        if section == Section::Packages
+            && let Some(present) = state.present_rows(prepared.node_number, of)
+        {
+            return Ok(Some(state.edit_packages(prepared, of, &present, edit)));
+        }
+        of
+    };
+    let base = fleet.begin_read(database, &[of]).await?.find_content(of).await?;
+    Ok(Some(Edited { of, text: base.apply(edit), rows: None }))
 }
 
 /// Reads the texts of known contents that the state was not computed from yet.
@@ -227,15 +226,15 @@ impl State {
     /// Whether the text of a known section is needed to take a report with these sections.
     pub(super) fn must_read(&self, section: Section, digests: &PerSection<Digest>) -> bool {
         let number = |section: Section| self.number_of(&digests[section]);
-        let context = number(Section::System).and_then(|system| self.systems.get(&system)).and_then(|system| self.index.find_context(&system.platform));
+        let context = || number(Section::System).and_then(|system| self.systems.get(&system)).and_then(|system| self.index.find_context(&system.platform));
         match (section, number(section)) {
             (Section::System, Some(number)) => !self.systems.contains_key(&number),
             (Section::Condition, Some(number)) => !self.reboots.contains_key(&number),
             (Section::Custom, Some(number)) => !self.fact_tags.contains_key(&number),
-            (Section::Packages, Some(packages)) => context.is_none_or(|context| !self.list_of_packages.contains_key(&(context, packages))),
+            (Section::Packages, Some(packages)) => context().is_none_or(|context| !self.list_of_packages.contains_key(&(context, packages))),
             (Section::Available, Some(available)) => {
                 let vouched = number(Section::Repositories).is_some_and(|repositories| self.vouched.contains_key(&(available, repositories)));
-                !vouched || context.is_none_or(|context| !self.available.contains_key(&(context, available)))
+                !vouched || context().is_none_or(|context| !self.available.contains_key(&(context, available)))
             }
             (Section::Repositories, Some(repositories)) => number(Section::Available).is_none_or(|available| !self.vouched.contains_key(&(available, repositories))),
             _ => false,
@@ -266,15 +265,24 @@ impl State {
         self.index.versions.find(&key).map(|version| PackageRow { version, flags: line.flags })
     }
 
-    /// The packages that an edit of what the node has makes, when all versions are known.
-    fn edit_packages(&self, node_number: u32, digests: &PerSection<Digest>, of: &Digest, edit: &str) -> Option<EditedPackages> {
-        let of = self.number_of(of)?;
-        let system = self.number_of(&digests[Section::System])?;
-        let is_same_system = self.nodes.get(node_number as usize)?.report.as_ref()?.sections[Section::System] == system;
-        let mut rows = self.present_rows(node_number, of).filter(|_| is_same_system)?;
+    /// What an edit makes of the packages that the node has now.
+    fn edit_packages(&self, prepared: &Prepared, of: u32, present: &[PackageRow], edit: &str) -> Edited {
+        if let Some(rows) = self.edit_rows(prepared, present, edit) {
+            let text = self.text_of_rows(&rows);
+            if text.text().len() <= CONTENT_BYTES_MAX {
+                return Edited { of, text: Ok(text), rows: Some(rows) };
+            }
+        }
+        Edited { of, text: self.text_of_rows(present).apply(edit), rows: None }
+    }
+
+    /// The rows that an edit makes, when all versions are known and the node's system is the same.
+    fn edit_rows(&self, prepared: &Prepared, present: &[PackageRow], edit: &str) -> Option<Vec<PackageRow>> {
+        let before = self.nodes.get(prepared.node_number as usize)?.report.as_ref()?;
+        let system = self.number_of(&prepared.digests[Section::System]).filter(|system| *system == before.sections[Section::System])?;
+        let mut rows = present.to_vec();
         self.apply_to_rows(&mut rows, &self.systems.get(&system)?.platform.id, edit)?;
-        let text = self.text_of_rows(&rows);
-        (rows.len() <= PACKAGES_MAX && text.text().len() <= CONTENT_BYTES_MAX).then_some(EditedPackages { of, rows, text })
+        (rows.len() <= PACKAGES_MAX).then_some(rows)
     }
 
     /// Applies an edit of a text to its rows; `None` when a version is not known, or only the text can
