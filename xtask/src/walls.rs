@@ -19,7 +19,7 @@ const OWN_CRATES: [(&str, &[&str]); 9] = [
     ("simulate", &["domain", "api", "agent"]),
     ("cli", &["domain", "api", "store", "agent", "server", "simulate"]),
     ("testkit", &["domain"]),
-    ("xtask", &["testkit", "simulate"]),
+    ("xtask", &["testkit", "simulate", "agent"]),
 ];
 
 /// Crates that may be known in some rooms only.

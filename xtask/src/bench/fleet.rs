@@ -36,7 +36,11 @@ pub fn run(root: &Path, n_nodes: u32) -> anyhow::Result<()> {
     measure(&Server::start(&fettle, Some(postgres.url()))?, root, n_nodes, "PostgreSQL")?;
     drop(postgres);
     herd(Server::start(&fettle, None)?, root, n_nodes)?;
-    idle_agent(&Server::start(&fettle, None)?)
+    let target = sh::target().join("agent");
+    let mut build = Command::new("cargo");
+    build.args(["build", "--profile", "agent", "--locked", "--package", "cli", "--bin", "fettle", "--no-default-features", "--target-dir"]);
+    sh::run_with(build.arg(&target))?;
+    idle_agent(&target.join("agent/fettle"), &Server::start(&fettle, None)?)
 }
 
 fn measure(server: &Server, root: &Path, n_nodes: u32, database: &str) -> anyhow::Result<()> {
@@ -80,15 +84,18 @@ fn herd(mut server: Server, root: &Path, n_nodes: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The real agent with nothing to do: its memory, and its CPU time in a minute.
-fn idle_agent(server: &Server) -> anyhow::Result<()> {
+/// The agent built alone, run as its unit runs it, with nothing to do after its first scan: its memory,
+/// and its CPU time in a minute.
+fn idle_agent(program: &Path, server: &Server) -> anyhow::Result<()> {
     let folder = testkit::folder();
     let path = |name: &str| folder.path().join(name);
-    let mut enroll = Command::new(&server.fettle);
+    let mut enroll = Command::new(program);
     enroll.args(["agent", "enroll", "--no-service", "--server", &server.url(), "--activation", &server.activation(1)?]);
     sh::run_with(enroll.arg("--config").arg(path("agent.yaml")).arg("--state").arg(path("state")))?;
-    let process = Command::new(&server.fettle).args(["agent", "run", "--config"]).arg(path("agent.yaml")).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    let agent = Running(process);
+    let (variable, value) = agent::unit::ENVIRONMENT;
+    let mut run = Command::new(program);
+    run.args(["agent", "run", "--config"]).arg(path("agent.yaml")).env(variable, value);
+    let agent = Running(run.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
     while !path("state/acknowledged.json").exists() {
         std::thread::sleep(Duration::from_millis(100));
     }
