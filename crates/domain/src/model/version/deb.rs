@@ -5,6 +5,8 @@
 
 use std::cmp::Ordering;
 
+use super::{compare_numbers, push_number, skip_zeros};
+
 /// Why a text is not a Debian version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VersionError {
@@ -170,15 +172,6 @@ fn compare_part(left: &[u8], right: &[u8]) -> Ordering {
     Ordering::Equal
 }
 
-/// Both without leading zeros: the longer is the larger.
-fn compare_numbers(left: &[u8], right: &[u8]) -> Ordering {
-    left.len().cmp(&right.len()).then_with(|| left.cmp(right))
-}
-
-fn skip_zeros(digits: &[u8]) -> &[u8] {
-    &digits[digits.iter().take_while(|&&byte| byte == b'0').count()..]
-}
-
 fn push_part(key: &mut Vec<u8>, mut part: &[u8]) {
     loop {
         let text = part.iter().take_while(|byte| !byte.is_ascii_digit()).count();
@@ -202,47 +195,25 @@ fn push_part(key: &mut Vec<u8>, mut part: &[u8]) {
     key.extend([END, 0]);
 }
 
-fn push_number(key: &mut Vec<u8>, digits: &[u8]) {
-    match u8::try_from(digits.len()) {
-        Ok(length) if length < u8::MAX => key.push(length),
-        _ => {
-            key.push(u8::MAX);
-            key.extend((digits.len() as u64).to_be_bytes());
-        }
-    }
-    key.extend_from_slice(digits);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::version::tests::{check_ascending, check_equal, check_laws};
     use proptest::prelude::*;
-
-    fn check(ascending: &[&str]) {
-        for (i, left) in ascending.iter().enumerate() {
-            for (j, right) in ascending.iter().enumerate() {
-                assert_eq!(compare(left, right), i.cmp(&j), "{left} against {right}");
-                assert_eq!(key(left).cmp(&key(right)), i.cmp(&j), "keys of {left} and {right}");
-            }
-        }
-    }
 
     #[test]
     fn a_tilde_sorts_before_the_end_and_letters_before_the_rest() {
-        check(&["1.0~~", "1.0~~a", "1.0~", "1.0", "1.0-1", "1.0a", "1.0+b1", "1.0.1"]);
+        check_ascending(compare, key, &["1.0~~", "1.0~~a", "1.0~", "1.0", "1.0-1", "1.0a", "1.0+b1", "1.0.1"]);
     }
 
     #[test]
     fn an_epoch_outranks_everything_and_numbers_compare_as_numbers() {
-        check(&["9", "10", "099999999999999999999999", "1:0~", "1:0", "2:0", "10:0"]);
+        check_ascending(compare, key, &["9", "10", "099999999999999999999999", "1:0~", "1:0", "2:0", "10:0"]);
     }
 
     #[test]
     fn absent_parts_equal_zero() {
-        for (left, right) in [("1.0", "1.0-0"), ("0:1", "1"), ("1.", "1.0"), ("a", "a0"), ("1.00", "1.0"), ("007", "7")] {
-            assert_eq!(compare(left, right), Ordering::Equal, "{left} against {right}");
-            assert_eq!(key(left), key(right), "keys of {left} and {right}");
-        }
+        check_equal(compare, key, &[("1.0", "1.0-0"), ("0:1", "1"), ("1.", "1.0"), ("a", "a0"), ("1.00", "1.0"), ("007", "7")]);
     }
 
     #[test]
@@ -262,18 +233,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keys_order_as_compare_does(left in version(), right in version()) {
-            prop_assert_eq!(key(&left).cmp(&key(&right)), compare(&left, &right));
-        }
-
-        #[test]
-        fn the_order_is_total(a in version(), b in version(), c in version()) {
-            prop_assert_eq!(compare(&a, &b), compare(&b, &a).reverse());
-            let mut sorted = [a, b, c];
-            sorted.sort_by(|x, y| compare(x, y));
-            prop_assert_ne!(compare(&sorted[0], &sorted[1]), Ordering::Greater);
-            prop_assert_ne!(compare(&sorted[1], &sorted[2]), Ordering::Greater);
-            prop_assert_ne!(compare(&sorted[0], &sorted[2]), Ordering::Greater);
+        fn the_order_is_total_and_keys_have_it(a in version(), b in version(), c in version()) {
+            check_laws(compare, key, a, b, c)?;
         }
     }
 }
