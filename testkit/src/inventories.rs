@@ -44,6 +44,7 @@ fn package(name: &str) -> InstalledPackage {
         multi_arch: None,
         reboot_pending: false,
         repositories: vec![0],
+        advisory: None,
         installed_at: None,
     }
 }
@@ -58,6 +59,7 @@ fn security_update(package: &InstalledPackage) -> AvailableVersion {
         section: package.section.clone(),
         priority: package.priority.clone(),
         repositories: vec![1],
+        advisory: None,
         first_seen_at: None,
     }
 }

@@ -90,6 +90,7 @@ mod tests {
             multi_arch: None,
             reboot_pending: false,
             repositories: vec![],
+            advisory: None,
             installed_at: None,
         }
     }

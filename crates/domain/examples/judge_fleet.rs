@@ -62,6 +62,7 @@ impl Bench {
         let context = fleet.context(&platform);
         // One in ten has a newer version, from the security suite.
         let newer = (0..NAMES).step_by(10).map(|number| AvailableVersion {
+            advisory: None,
             name: name(number),
             architecture: "amd64".to_owned(),
             version: "2.0-1".to_owned(),
@@ -80,6 +81,7 @@ impl Bench {
             first_seen_at: NOW,
             classification: Classification::Other,
             repository: None,
+            advisory: None,
         };
         let number = |fleet: &mut Fleet, number: usize, version: &str| {
             let name = name(number);

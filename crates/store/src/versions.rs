@@ -65,7 +65,7 @@ impl ReadTx {
                     architecture: row.get("architecture")?,
                     version: row.get("version")?,
                     facts: serde_json::from_str(&facts).map_err(|error| StoreError::Damaged { what: "version", detail: error.to_string() })?,
-                    classification: if classification == Classification::Security.word() { Classification::Security } else { Classification::Other },
+                    classification: Classification::parse(&classification).unwrap_or(Classification::Other),
                     repository: row.get("repository")?,
                     first_seen_at: Timestamp::from_millis(row.get("first_seen_at")?),
                 })

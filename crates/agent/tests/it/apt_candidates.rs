@@ -96,7 +96,7 @@ fn check_keeping(root: &Overlay, kept: &[&str]) -> Inventory {
     let held: BTreeSet<_> = inventory.packages.iter().filter(|package| package.held).map(|package| (&package.name, &package.architecture)).collect();
     let ours: BTreeSet<_> = (inventory.available.iter())
         .filter(|version| version.offer == Offer::Candidate && !held.contains(&(&version.name, &version.architecture)) && !kept.contains(&version.name.as_str()))
-        .map(|version| (version.name.clone(), version.version.clone(), inventory.classify(&version.repositories) == Classification::Security))
+        .map(|version| (version.name.clone(), version.version.clone(), inventory.classify(version.advisory.as_deref(), &version.repositories) == Classification::Security))
         .collect();
     assert_eq!(ours, native_upgrades(root));
     inventory

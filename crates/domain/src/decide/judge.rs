@@ -8,7 +8,7 @@ use crate::model::baseline::{Baseline, ComplianceLevel, RejectedPatchesAction};
 use crate::model::compliance::{Counts, PatchState, Reason, ReasonCode, Verdict};
 use crate::model::inventory::{Inventory, Reboot};
 use crate::model::package::{InstallState, InstalledPackage};
-use crate::model::patch::{AvailableVersion, Classification, Offer, Severity};
+use crate::model::patch::{AvailableVersion, Classification, Offer};
 use crate::model::problem::{Problem, ProblemCode};
 use crate::model::repository::Repository;
 use crate::model::scan_report::{PatchRow, RepositoryReference};
@@ -266,14 +266,16 @@ fn judge_packages(inventory: &Inventory, baseline: &Baseline, now: Timestamp) ->
             available_version: about.map(|version| version.version.clone()),
             state: answer.state,
             classification: facts.classification,
-            severity: facts.severity,
+            severity: facts.severity(),
             compliance_level: answer.compliance_level(),
             section: facts.section.map(str::to_owned),
             priority: facts.priority.map(str::to_owned),
             repository: inventory.named_repository(repositories).and_then(|number| references.get(number)).cloned(),
             source: about.map_or(&package.source, |version| &version.source).clone(),
-            released_at: None,
+            released_at: facts.advisory.and_then(|advisory| advisory.released_at),
             first_seen_at: about.and_then(|version| version.first_seen_at),
+            advisories: facts.advisory.map(|advisory| advisory.ids.clone()).unwrap_or_default(),
+            cves: facts.advisory.map(|advisory| advisory.cves.clone()).unwrap_or_default(),
             reason: explain(&standing, &newer, &answer),
         });
     }
@@ -285,8 +287,8 @@ fn installed_facts<'a>(inventory: &Inventory, package: &'a InstalledPackage) -> 
         name: &package.name,
         architecture: &package.architecture,
         version: &package.version,
-        classification: inventory.classify(&package.repositories),
-        severity: Severity::Unspecified,
+        classification: inventory.classify(package.advisory.as_deref(), &package.repositories),
+        advisory: package.advisory.as_deref(),
         section: package.section.as_deref(),
         priority: package.priority.as_deref(),
         appeared_at: INSTALLED_APPEARED_AT,
@@ -301,11 +303,11 @@ fn available_facts<'a>(inventory: &Inventory, version: &'a AvailableVersion) -> 
         name: &version.name,
         architecture: &version.architecture,
         version: &version.version,
-        classification: inventory.classify(&version.repositories),
-        severity: Severity::Unspecified,
+        classification: inventory.classify(version.advisory.as_deref(), &version.repositories),
+        advisory: version.advisory.as_deref(),
         section: version.section.as_deref(),
         priority: version.priority.as_deref(),
-        appeared_at: version.first_seen_at,
+        appeared_at: version.advisory.as_ref().and_then(|advisory| advisory.released_at).or(version.first_seen_at),
     }
 }
 
@@ -352,6 +354,7 @@ mod tests {
             multi_arch: None,
             reboot_pending: false,
             repositories: vec![0],
+            advisory: None,
             installed_at: None,
         }
     }
@@ -366,6 +369,7 @@ mod tests {
             section: Some("libs".into()),
             priority: Some("optional".into()),
             repositories: vec![repository],
+            advisory: None,
             first_seen_at: None,
         }
     }

@@ -4,13 +4,16 @@
 //! list bypasses global filters and rules, then global filters, then rules. Delays are honest on
 //! apt too: they count from the vendor's release date, else from the first sighting.
 
+use crate::model::advisory::Advisory;
 use crate::model::baseline::{ApprovalRule, Baseline, ComplianceLevel, PatchFilters};
 use crate::model::compliance::{Reason, ReasonCode};
 use crate::model::glob::{self, Case};
+use crate::model::nevra;
 use crate::model::patch::{Classification, Severity};
-use crate::model::platform::Platform;
+use crate::model::platform::{OperatingSystem, Platform};
 use crate::model::problem::{Problem, ProblemCode};
 use crate::model::time::{DAY_MS, Timestamp};
+use crate::model::version::Scheme;
 
 /// What a baseline looks at in a version of a package.
 #[derive(Debug, Clone, Copy)]
@@ -23,14 +26,21 @@ pub struct PatchFacts<'a> {
     pub version: &'a str,
     /// The vendor's classification.
     pub classification: Classification,
-    /// The vendor's severity.
-    pub severity: Severity,
+    /// What the vendor's advisories say of it.
+    pub advisory: Option<&'a Advisory>,
     /// Archive section.
     pub section: Option<&'a str>,
     /// Archive priority.
     pub priority: Option<&'a str>,
     /// The vendor's release date, else the first sighting.
     pub appeared_at: Option<Timestamp>,
+}
+
+impl PatchFacts<'_> {
+    /// The vendor's severity.
+    pub fn severity(&self) -> Severity {
+        self.advisory.map_or(Severity::Unspecified, |advisory| advisory.severity)
+    }
 }
 
 /// What a baseline says of a version.
@@ -139,13 +149,11 @@ impl Why<'_> {
         let (code, text) = match self {
             Self::RejectedEntry(entry) => (ReasonCode::Rejected, format!("rejected by the list entry `{entry}`")),
             Self::ApprovedEntry(entry) => (ReasonCode::ApprovedByList, format!("approved by the list entry `{entry}`")),
-            Self::ApprovedEntrySecurityOnly(entry) => {
-                (ReasonCode::NotSecurity, format!("the list entry `{entry}` approves security patches only, and this version is in no security repository"))
-            }
+            Self::ApprovedEntrySecurityOnly(entry) => (ReasonCode::NotSecurity, format!("the list entry `{entry}` approves security patches only, and this version is none")),
             Self::GlobalFilter(key) => (ReasonCode::GlobalFilter, format!("left out by the global filter on {key}")),
             Self::NoRules => (ReasonCode::NoRule, "the baseline has no rules".to_owned()),
             Self::NoRule => (ReasonCode::NoRule, "no rule of the baseline matches it".to_owned()),
-            Self::RuleSecurityOnly(rule) => (ReasonCode::NotSecurity, format!("rule {rule} approves security patches only, and this version is in no security repository")),
+            Self::RuleSecurityOnly(rule) => (ReasonCode::NotSecurity, format!("rule {rule} approves security patches only, and this version is none")),
             Self::Rule(rule) => (ReasonCode::ApprovedByRule, format!("approved by rule {rule}")),
             Self::DelayPassed { rule, days, appeared_at } => (ReasonCode::ApprovedByRule, format!("approved by rule {rule}: {days} days have passed since {appeared_at}")),
             Self::DelayRuns { rule, days, until: Some(until) } => (ReasonCode::Deferred, format!("rule {rule} approves it after {days} days, on {until}")),
@@ -234,22 +242,29 @@ fn first_mismatch(filters: &PatchFilters, product: &str, patch: &PatchFacts) -> 
 }
 
 fn filter_value_matches(key: &str, value: &str, product: &str, patch: &PatchFacts) -> bool {
+    // Vendors have several words for one severity.
+    if key == "severity" {
+        return value == "*" || Severity::parse(value) == Some(patch.severity());
+    }
     let actual = match key {
         "product" => product,
         "classification" => patch.classification.word(),
-        "severity" => patch.severity.word(),
         "section" => patch.section.unwrap_or_default(),
         _ => patch.priority.unwrap_or_default(),
     };
     value == "*" || value.eq_ignore_ascii_case(actual)
 }
 
-/// The first entry that names the package: `name`, `name.arch`, `name:arch` or `name=version`.
+/// The first entry that names the patch: an advisory, a CVE, `name`, `name.arch`, `name:arch`,
+/// `name=version`, or `name-version` with or without an architecture.
 fn listed<'a>(entries: &'a [String], patch: &PatchFacts) -> Option<&'a str> {
     entries.iter().map(String::as_str).find(|entry| entry_names(entry, patch))
 }
 
 fn entry_names(entry: &str, patch: &PatchFacts) -> bool {
+    if patch.advisory.is_some_and(|advisory| advisory.is_named(entry)) {
+        return true;
+    }
     if !glob::is_pattern(entry) {
         // Most packages differ from the entry in their first bytes: no text is built for them.
         let Some(rest) = entry.strip_prefix(patch.name) else { return false };
@@ -257,6 +272,7 @@ fn entry_names(entry: &str, patch: &PatchFacts) -> bool {
             None => true,
             Some(b'.' | b':') => &rest[1..] == patch.architecture,
             Some(b'=') => &rest[1..] == patch.version,
+            Some(b'-') => nevra::names(entry, patch.name, patch.version, patch.architecture),
             Some(_) => false,
         };
     }
@@ -265,6 +281,7 @@ fn entry_names(entry: &str, patch: &PatchFacts) -> bool {
         || glob::matches(entry, &whole('.', patch.architecture), Case::Sensitive)
         || glob::matches(entry, &whole(':', patch.architecture), Case::Sensitive)
         || glob::matches(entry, &whole('=', patch.version), Case::Sensitive)
+        || (entry.contains('-') && nevra::names(entry, patch.name, patch.version, patch.architecture))
 }
 
 /// Rules, filters and entries that can never match on this platform.
@@ -278,8 +295,9 @@ pub fn find_idle_rules(baseline: &Baseline, platform: &Platform) -> Vec<Problem>
     for (at, rule) in baseline.approval_rules.iter().enumerate() {
         find_idle_filters(&format!("rule {}", at + 1), &rule.filters, rule.enable_non_security, platform, &mut problems);
     }
-    for entry in baseline.approved_patches.iter().chain(&baseline.rejected_patches).filter(|entry| is_advisory(entry)) {
-        let message = format!("the list entry `{entry}` names an advisory or a CVE; apt repositories carry neither, so it matches nothing");
+    let has_advisories = platform.operating_system.is_some_and(|system| system.scheme() == Scheme::Rpm);
+    for entry in baseline.approved_patches.iter().chain(&baseline.rejected_patches).filter(|entry| !has_advisories && is_advisory(entry)) {
+        let message = format!("the list entry `{entry}` names an advisory or a CVE; the repositories of {} carry neither, so it matches nothing", platform.name);
         problems.push(Problem::new(ProblemCode::RuleNeverMatches, entry, message).with_hint("name the package instead"));
     }
     problems
@@ -291,21 +309,30 @@ fn is_advisory(entry: &str) -> bool {
 
 /// A filter none of whose values the platform can produce.
 fn find_idle_filters(place: &str, filters: &PatchFilters, non_security: bool, platform: &Platform, problems: &mut Vec<Problem>) {
-    let classifications: &[&str] = if non_security { &["Security", "Other"] } else { &["Security"] };
-    let possible: [(&str, &[&str]); 4] = [
-        ("product", &[&platform.product]),
-        ("classification", classifications),
-        ("severity", &["Unspecified"]),
-        ("priority", &["Required", "Important", "Standard", "Optional", "Extra"]),
+    let scheme = platform.operating_system.map_or(Scheme::Deb, OperatingSystem::scheme);
+    let words = |known: &[&'static str]| known.to_vec();
+    let all = Classification::ALL.map(Classification::word);
+    let known = if scheme == Scheme::Rpm { &all[..] } else { &["Security", "Other"] };
+    let priorities: &[&str] = if scheme == Scheme::Deb { &["Required", "Important", "Standard", "Optional", "Extra"] } else { &["no priorities"] };
+    let possible = [
+        ("product", vec![platform.product.as_str()]),
+        ("classification", if non_security { words(known) } else { vec!["Security"] }),
+        ("severity", if scheme == Scheme::Rpm { words(&Severity::ALL.map(Severity::word)) } else { vec!["Unspecified"] }),
+        ("priority", words(priorities)),
     ];
     for (key, values) in filters.named().filter(|(_, values)| !values.is_empty()) {
         let Some((_, possible)) = possible.iter().find(|(name, _)| *name == key) else { continue };
-        let can_match = values.iter().any(|value| value == "*" || possible.iter().any(|word| word.eq_ignore_ascii_case(value)));
+        let can_match = values.iter().any(|value| value == "*" || possible.iter().any(|word| is_same_word(key, word, value)));
         if !can_match {
             let message = format!("{place} can never match: its {key} filter wants {}, and this node has {}", join(values), join(possible));
             problems.push(Problem::new(ProblemCode::RuleNeverMatches, place, message).with_hint(format!("change the {key} filter or leave it out")));
         }
     }
+}
+
+/// Vendors have several words for one severity.
+fn is_same_word(key: &str, word: &str, value: &str) -> bool {
+    word.eq_ignore_ascii_case(value) || (key == "severity" && Severity::parse(value).is_some_and(|severity| severity.word() == word))
 }
 
 fn join(words: &[impl AsRef<str>]) -> String {
@@ -361,7 +388,7 @@ mod tests {
             architecture: "amd64",
             version: "7.88-2",
             classification: Classification::Security,
-            severity: Severity::Unspecified,
+            advisory: None,
             section: Some("web"),
             priority: Some("optional"),
             appeared_at: Some(Timestamp::from_millis(95 * DAY_MS)),
@@ -393,7 +420,7 @@ mod tests {
     #[test]
     fn other_patches_need_a_rule_that_lets_them_in() {
         let other = PatchFacts { classification: Classification::Other, ..patch() };
-        check("approval_rules: [{approve_after_days: 0}]", &other, "not approved: rule 1 approves security patches only, and this version is in no security repository");
+        check("approval_rules: [{approve_after_days: 0}]", &other, "not approved: rule 1 approves security patches only, and this version is none");
         check("approval_rules: [{approve_after_days: 0, enable_non_security: true}]", &other, "approved (unspecified): approved by rule 1");
     }
 
@@ -457,7 +484,7 @@ mod tests {
             [
                 "rule 1 can never match: its product filter wants `Ubuntu24.04`, and this node has `Debian12`",
                 "rule 2 can never match: its severity filter wants `Critical`, and this node has `Unspecified`",
-                "the list entry `CVE-2026-1` names an advisory or a CVE; apt repositories carry neither, so it matches nothing",
+                "the list entry `CVE-2026-1` names an advisory or a CVE; the repositories of Debian carry neither, so it matches nothing",
             ]
         );
         let predefined = &baseline::predefined()[0].baseline;

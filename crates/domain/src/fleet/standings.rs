@@ -1,5 +1,7 @@
 //! Standings: a package as one node has it, with what is newer there.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 
 use crate::decide::judge::{self, INSTALLED_APPEARED_AT, Newer, Standing};
@@ -7,8 +9,9 @@ use crate::decide::select::PatchFacts;
 use crate::fleet::intern::Interner;
 use crate::fleet::tally::Byte;
 use crate::fleet::versions::{VersionFacts, VersionKey, VersionNumber, Versions};
+use crate::model::advisory::Advisory;
 use crate::model::baseline::Baseline;
-use crate::model::patch::{Classification, Offer, Severity};
+use crate::model::patch::{Classification, Offer};
 use crate::model::repository::Repository;
 use crate::model::section::{AvailableSet, PackageFacts, PackageFlags};
 use crate::model::time::Timestamp;
@@ -26,6 +29,7 @@ pub struct PackageRow {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Offering {
     installed_is_security: bool,
+    installed_advisory: Option<Arc<Advisory>>,
     newer: Box<[NewerVersion]>,
 }
 
@@ -34,6 +38,7 @@ struct NewerVersion {
     version: VersionNumber,
     offer: Offer,
     classification: Classification,
+    advisory: Option<Arc<Advisory>>,
 }
 
 /// A section `available` in numbers.
@@ -93,38 +98,42 @@ impl Standings {
         };
         let is_security = |numbers: &[usize]| classify(numbers) == Classification::Security;
         let usual_is_security = is_security(&set.usual_origin);
-        let usual = self.offerings.number_of(Offering { installed_is_security: usual_is_security, newer: Box::default() });
+        let usual = self.offerings.number_of(Offering { installed_is_security: usual_is_security, installed_advisory: None, newer: Box::default() });
+        let of_installed = |name: &str, architecture: &str| {
+            let key = (name.to_owned(), architecture.to_owned());
+            (set.origins.get(&key).map_or(usual_is_security, |origin| is_security(origin)), set.advisories.get(&key).cloned())
+        };
         let mut of_package = HashMap::new();
         let mut offered = Vec::with_capacity(set.versions.len());
-        for ((name, architecture), origin) in &set.origins {
+        for (name, architecture) in set.origins.keys().chain(set.advisories.keys()) {
             let package = versions.number_package(ecosystem, name, architecture);
-            of_package.insert(package, self.offerings.number_of(Offering { installed_is_security: is_security(origin), newer: Box::default() }));
+            let (installed_is_security, installed_advisory) = of_installed(name, architecture);
+            of_package.insert(package, self.offerings.number_of(Offering { installed_is_security, installed_advisory, newer: Box::default() }));
         }
         for group in set.versions.chunk_by(|a, b| a.name == b.name && a.architecture == b.architecture) {
             let newer: Box<[_]> = group
                 .iter()
                 .map(|version| {
                     let key = VersionKey { ecosystem, name: &version.name, architecture: &version.architecture, version: &version.version };
-                    let classification = classify(&version.repositories);
+                    let classification = version.advisory.as_ref().map_or_else(|| classify(&version.repositories), |advisory| advisory.classification);
                     let facts = PackageFacts {
                         source: Some(version.source.clone()).filter(|source| *source != version.name),
                         section: version.section.clone(),
                         priority: version.priority.clone(),
                         ..PackageFacts::default()
                     };
-                    let (number, _) = versions.number(&key, || VersionFacts { facts, first_seen_at: now, classification: Classification::Other, repository: None });
-                    versions.offered(number, classification, || {
+                    let (number, _) = versions.number(&key, || VersionFacts { facts, first_seen_at: now, classification: Classification::Other, repository: None, advisory: None });
+                    versions.offered(number, classification, version.advisory.as_ref(), || {
                         let named = version.repositories.iter().filter_map(|&at| set.repositories.get(at));
                         named.clone().find(|repository| repository.is_security()).or_else(|| named.clone().next()).map(Repository::short_name)
                     });
-                    NewerVersion { version: number, offer: version.offer.clone(), classification }
+                    NewerVersion { version: number, offer: version.offer.clone(), classification, advisory: version.advisory.clone() }
                 })
                 .collect();
             offered.extend(newer.iter().map(|newer| newer.version));
             let package = versions.package_of(newer[0].version);
-            let origin = set.origins.get(&(group[0].name.clone(), group[0].architecture.clone()));
-            let installed_is_security = origin.map_or(usual_is_security, |origin| is_security(origin));
-            of_package.insert(package, self.offerings.number_of(Offering { installed_is_security, newer }));
+            let (installed_is_security, installed_advisory) = of_installed(&group[0].name, &group[0].architecture);
+            of_package.insert(package, self.offerings.number_of(Offering { installed_is_security, installed_advisory, newer }));
         }
         AvailableRows { usual, of_package, offered }
     }
@@ -152,15 +161,18 @@ impl Standings {
     pub fn judge(&self, number: u32, versions: &Versions, baseline: &Baseline, product: &str, now: Timestamp) -> JudgedStanding {
         let (row, offering) = self.standings.get(number);
         let offering = self.offerings.get(*offering);
-        let classification = if offering.installed_is_security { Classification::Security } else { Classification::Other };
-        let installed = PatchFacts { appeared_at: INSTALLED_APPEARED_AT, ..facts(versions, row.version, classification) };
+        let of_repository = if offering.installed_is_security { Classification::Security } else { Classification::Other };
+        let classification = offering.installed_advisory.as_ref().map_or(of_repository, |advisory| advisory.classification);
+        let of_installed = facts(versions, row.version, classification, offering.installed_advisory.as_deref());
+        let installed = PatchFacts { appeared_at: INSTALLED_APPEARED_AT, ..of_installed };
         let standing = Standing { installed, state: row.flags.state(), held: row.flags.held(), reboot_pending: row.flags.reboot_pending() };
         // Nearly every package is the newest there is.
         if offering.newer.is_empty() {
             let answer = judge::judge_standing(baseline, product, &standing, &[], now);
             return JudgedStanding { byte: Byte::of(&answer, classification), about: None, next_change_at: None };
         }
-        let newer: Vec<_> = offering.newer.iter().map(|newer| Newer { facts: facts(versions, newer.version, newer.classification), offer: &newer.offer }).collect();
+        let newer: Vec<_> =
+            offering.newer.iter().map(|newer| Newer { facts: facts(versions, newer.version, newer.classification, newer.advisory.as_deref()), offer: &newer.offer }).collect();
         let answer = judge::judge_standing(baseline, product, &standing, &newer, now);
         let about = answer.about.map(|at| &offering.newer[at]);
         JudgedStanding {
@@ -171,7 +183,7 @@ impl Standings {
     }
 }
 
-fn facts(versions: &Versions, number: VersionNumber, classification: Classification) -> PatchFacts<'_> {
+fn facts<'a>(versions: &'a Versions, number: VersionNumber, classification: Classification, advisory: Option<&'a Advisory>) -> PatchFacts<'a> {
     let key = versions.key(number);
     let known = versions.facts(number);
     PatchFacts {
@@ -179,9 +191,9 @@ fn facts(versions: &Versions, number: VersionNumber, classification: Classificat
         architecture: key.architecture,
         version: key.version,
         classification,
-        severity: Severity::Unspecified,
+        advisory,
         section: known.facts.section.as_deref(),
         priority: known.facts.priority.as_deref(),
-        appeared_at: Some(known.first_seen_at),
+        appeared_at: advisory.and_then(|advisory| advisory.released_at).or(Some(known.first_seen_at)),
     }
 }

@@ -64,6 +64,7 @@ impl Node {
         for (number, (version, n_newer, marks)) in self.packages.iter().enumerate() {
             let name = format!("package-{number:02}");
             inventory.packages.push(InstalledPackage {
+                advisory: None,
                 name: name.clone(),
                 architecture: "amd64".into(),
                 version: format!("1.{version}"),
@@ -81,6 +82,7 @@ impl Node {
             });
             for newer in (0..*n_newer).rev() {
                 inventory.available.push(AvailableVersion {
+                    advisory: None,
                     name: name.clone(),
                     architecture: "amd64".into(),
                     version: format!("2.{newer}"),
@@ -125,6 +127,7 @@ fn take_in(fleet: &mut Fleet, sections: &PerSection<Content>) -> ListId {
         first_seen_at: NOW,
         classification: Classification::Other,
         repository: None,
+        advisory: None,
     };
     let rows: Vec<_> = section::read_packages(&sections[Section::Packages])
         .unwrap()

@@ -3,8 +3,10 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use crate::fleet::intern::Interner;
+use crate::model::advisory::Advisory;
 use crate::model::id::PatchId;
 use crate::model::patch::Classification;
 use crate::model::section::{PackageFacts, PackageFlags, PackageLine};
@@ -38,6 +40,8 @@ pub struct VersionFacts {
     pub classification: Classification,
     /// Short name of a repository that offers it, a security one when there is one.
     pub repository: Option<String>,
+    /// What the vendor's advisories say of it.
+    pub advisory: Option<Arc<Advisory>>,
 }
 
 /// All versions, by number.
@@ -160,10 +164,14 @@ impl Versions {
         self.len() == 0
     }
 
-    /// Remembers which repository offers a version; a security one is remembered for good.
-    pub(crate) fn offered(&mut self, number: VersionNumber, classification: Classification, repository: impl FnOnce() -> Option<String>) {
+    /// Remembers which repository offers a version, and what advisories say of it; a security one is
+    /// remembered for good.
+    pub(crate) fn offered(&mut self, number: VersionNumber, classification: Classification, advisory: Option<&Arc<Advisory>>, repository: impl FnOnce() -> Option<String>) {
         let facts = &mut self.versions.get_mut(number.0).facts;
-        let better = classification == Classification::Security && facts.classification != Classification::Security;
+        let better = classification < facts.classification;
+        if better || facts.advisory.is_none() {
+            facts.advisory = advisory.cloned();
+        }
         if better || facts.repository.is_none() {
             facts.repository = repository();
             facts.classification = classification;

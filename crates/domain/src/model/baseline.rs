@@ -101,10 +101,10 @@ pub struct PatchFilters {
     /// Products such as `Debian12`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub product: Vec<String>,
-    /// Classifications; apt knows `Security` and `Other`.
+    /// Classifications such as `Security`; apt knows that and `Other`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classification: Vec<String>,
-    /// Vendor severities; apt repositories give none.
+    /// Vendor severities such as `Important`; only advisories give any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub severity: Vec<String>,
     /// Archive sections such as `libs`.
@@ -317,34 +317,87 @@ pub fn schema() -> serde_json::Value {
     serde_json::to_value(schemars::schema_for!(Baseline)).expect("a schema is plain JSON")
 }
 
-/// The baselines that ship with Fettle, one per operating system. Like AWS's for these systems,
-/// each approves all packages of the security repository at once, whatever their priority.
+/// The baselines that ship with Fettle, one per operating system, with the rules of AWS's own for the
+/// systems that AWS has: on apt all packages of the security repository at once; elsewhere what
+/// advisories call urgent, and bug fixes, after a week. Alpine and Arch say of no package what it is
+/// for, so everything is approved after a week there, as AWS does for CentOS.
 pub fn predefined() -> Vec<NamedBaseline> {
-    OperatingSystem::ALL.into_iter().zip(["pb-0000000000000de01", "pb-0000000000000b001", "pb-0000000000000a501"]).map(|(system, id)| predefined_for(system, id)).collect()
+    OperatingSystem::ALL.into_iter().map(predefined_for).collect()
 }
 
-fn predefined_for(operating_system: OperatingSystem, id: &str) -> NamedBaseline {
-    let rule = ApprovalRule {
-        filters: PatchFilters { priority: ["Required", "Important", "Standard", "Optional", "Extra"].map(str::to_owned).to_vec(), ..PatchFilters::default() },
-        approve_after_days: Some(0),
-        approve_until_date: None,
-        compliance_level: ComplianceLevel::Unspecified,
-        enable_non_security: false,
+fn predefined_for(operating_system: OperatingSystem) -> NamedBaseline {
+    use OperatingSystem::{
+        AlmaLinux, Alpine, AmazonLinux2, AmazonLinux2023, Arch, CentOs, Debian, Fedora, OpenSuse, OracleLinux, Raspbian, RedhatEnterpriseLinux, RockyLinux, Suse, Ubuntu,
+    };
+    const SEVERE: &[&str] = &["Critical", "Important"];
+    let security = |severity: &[&str]| rule(&["Security"], severity, Some(7));
+    let bugfix = || rule(&["Bugfix"], &[], Some(7));
+    let name = operating_system.name();
+    let (id, what, approval_rules) = match operating_system {
+        Debian | Ubuntu | Raspbian => {
+            let id = match operating_system {
+                Debian => "de01",
+                Ubuntu => "b001",
+                _ => "a501",
+            };
+            let mut rule = rule(&[], &[], Some(0));
+            rule.filters.priority = ["Required", "Important", "Standard", "Optional", "Extra"].map(str::to_owned).to_vec();
+            (id, format!("every security update of {name} as soon as it is published"), vec![rule])
+        }
+        RedhatEnterpriseLinux | AlmaLinux | RockyLinux | AmazonLinux2 | AmazonLinux2023 | Fedora => {
+            let id = match operating_system {
+                RedhatEnterpriseLinux => "4e01",
+                AlmaLinux => "a101",
+                RockyLinux => "40c1",
+                AmazonLinux2 => "a002",
+                AmazonLinux2023 => "a023",
+                _ => "fed1",
+            };
+            (id, format!("critical and important security updates and all bug fixes of {name} after 7 days"), vec![security(SEVERE), bugfix()])
+        }
+        OracleLinux => ("0c01", format!("important and moderate security updates and all bug fixes of {name} after 7 days"), vec![security(&["Important", "Moderate"]), bugfix()]),
+        Suse => ("5e01", format!("critical and important security updates of {name} after 7 days"), vec![security(SEVERE)]),
+        OpenSuse => ("5e02", format!("critical and important security updates of {name} after 7 days"), vec![security(SEVERE)]),
+        CentOs | Alpine | Arch => {
+            let id = match operating_system {
+                CentOs => "ce01",
+                Alpine => "a191",
+                _ => "a4c1",
+            };
+            (id, format!("everything of {name} after 7 days"), vec![ApprovalRule { enable_non_security: true, ..rule(&[], &[], Some(7)) }])
+        }
     };
     let baseline = Baseline {
         schema: BaselineSchema::V1,
-        name: format!("Fettle-{}DefaultPatchBaseline", operating_system.product_word()),
-        description: format!("Approves every security update of {} as soon as it is published.", operating_system.name()),
+        // Two systems share a product word.
+        name: format!(
+            "Fettle-{}DefaultPatchBaseline",
+            if operating_system.code().starts_with("AMAZON") { name.replace(' ', "") } else { operating_system.product_word().to_owned() }
+        ),
+        description: format!("Approves {what}."),
         operating_system,
         global_filters: PatchFilters::default(),
-        approval_rules: vec![rule],
+        approval_rules,
         approved_patches: Vec::new(),
         approved_patches_compliance_level: ComplianceLevel::Unspecified,
         approved_patches_enable_non_security: false,
         rejected_patches: Vec::new(),
         rejected_patches_action: RejectedPatchesAction::AllowAsDependency,
     };
+    let id = format!("pb-0000000000000{id}");
     NamedBaseline { id: id.parse().expect("the ids of predefined baselines are well formed"), predefined: true, baseline }
+}
+
+/// A rule that names a classification lets it in, security or not.
+fn rule(classification: &[&str], severity: &[&str], approve_after_days: Option<u16>) -> ApprovalRule {
+    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    ApprovalRule {
+        filters: PatchFilters { classification: owned(classification), severity: owned(severity), ..PatchFilters::default() },
+        approve_after_days,
+        approve_until_date: None,
+        compliance_level: ComplianceLevel::Unspecified,
+        enable_non_security: classification.iter().any(|word| *word != "Security"),
+    }
 }
 
 #[cfg(test)]

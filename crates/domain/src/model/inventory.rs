@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::advisory::Advisory;
 use crate::model::host::Host;
 use crate::model::package::InstalledPackage;
 use crate::model::patch::{AvailableVersion, Classification};
@@ -42,8 +43,11 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Security when any of these repositories is a security repository.
-    pub fn classify(&self, repositories: &[usize]) -> Classification {
+    /// What an advisory says; without one, security when any of these repositories is a security repository.
+    pub fn classify(&self, advisory: Option<&Advisory>, repositories: &[usize]) -> Classification {
+        if let Some(advisory) = advisory {
+            return advisory.classification;
+        }
         let security = repositories.iter().filter_map(|&at| self.repositories.get(at)).any(Repository::is_security);
         if security { Classification::Security } else { Classification::Other }
     }

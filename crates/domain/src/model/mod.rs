@@ -1,6 +1,7 @@
 //! Nouns: what a node is and has, what can be installed, what operators want, what is true.
 
 pub mod activation;
+pub mod advisory;
 pub mod baseline;
 pub mod chance;
 pub mod compliance;
@@ -10,6 +11,7 @@ pub mod glob;
 pub mod host;
 pub mod id;
 pub mod inventory;
+pub mod nevra;
 pub mod node;
 pub mod order;
 pub mod organization;

@@ -1,8 +1,11 @@
 //! What is installed on a node.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::advisory::Advisory;
 use crate::model::time::Timestamp;
 
 /// One installed package with the facts that decisions need.
@@ -42,6 +45,9 @@ pub struct InstalledPackage {
     /// Indexes into the inventory's repositories that offer the installed version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repositories: Vec<usize>,
+    /// What the vendor's advisories say of the installed version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advisory: Option<Arc<Advisory>>,
     /// When it was installed or last upgraded, where the package manager knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installed_at: Option<Timestamp>,

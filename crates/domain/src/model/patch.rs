@@ -1,8 +1,11 @@
 //! Newer versions that a node could install, and how its package manager sees them.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::advisory::Advisory;
 use crate::model::time::Timestamp;
 
 /// A version of an installed package that is newer than the installed one.
@@ -26,6 +29,9 @@ pub struct AvailableVersion {
     pub priority: Option<String>,
     /// Indexes into the inventory's repositories that offer it.
     pub repositories: Vec<usize>,
+    /// What the vendor's advisories say of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advisory: Option<Arc<Advisory>>,
     /// Since when it is known to be offered; a server remembers this per version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_seen_at: Option<Timestamp>,
@@ -60,26 +66,59 @@ impl Offer {
     }
 }
 
-/// What kind of change the vendor says a patch is.
+/// What kind of change the vendor says a patch is, the most urgent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Classification {
     /// Fixes a vulnerability.
     Security,
-    /// Anything else; apt repositories do not say more.
+    /// Mends what does not work.
+    Bugfix,
+    /// SUSE's word for what mends or betters.
+    Recommended,
+    /// Brings something new.
+    Enhancement,
+    /// Is a package that was not there before.
+    Newpackage,
+    /// SUSE's word for what few need.
+    Optional,
+    /// SUSE's word for something new.
+    Feature,
+    /// SUSE's word for documents.
+    Document,
+    /// SUSE's word for its own tools.
+    Yast,
+    /// Anything else; repositories of apt, apk and pacman say no more.
     Other,
 }
 
 impl Classification {
+    /// Every one, the most urgent first.
+    pub const ALL: [Self; 10] =
+        [Self::Security, Self::Bugfix, Self::Recommended, Self::Enhancement, Self::Newpackage, Self::Optional, Self::Feature, Self::Document, Self::Yast, Self::Other];
+
     /// The word shown to people.
     pub fn word(self) -> &'static str {
         match self {
             Self::Security => "Security",
+            Self::Bugfix => "Bugfix",
+            Self::Recommended => "Recommended",
+            Self::Enhancement => "Enhancement",
+            Self::Newpackage => "Newpackage",
+            Self::Optional => "Optional",
+            Self::Feature => "Feature",
+            Self::Document => "Document",
+            Self::Yast => "Yast",
             Self::Other => "Other",
         }
     }
+
+    /// The classification with this word, whatever the case.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.word().eq_ignore_ascii_case(word))
+    }
 }
 
-/// How urgent the vendor says a patch is. apt repositories do not say.
+/// How urgent the vendor says a patch is, the most urgent first. Only advisories say so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Severity {
     /// Most urgent.
@@ -95,6 +134,21 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// Every one, the most urgent first.
+    pub const ALL: [Self; 5] = [Self::Critical, Self::Important, Self::Moderate, Self::Low, Self::Unspecified];
+
+    /// The severity with this word of a vendor or a baseline, whatever the case. Amazon says `medium` for
+    /// what others call `moderate`; `None` and everything that no vendor says is unspecified.
+    pub fn parse(word: &str) -> Option<Self> {
+        if word.eq_ignore_ascii_case("medium") {
+            return Some(Self::Moderate);
+        }
+        if word.eq_ignore_ascii_case("none") {
+            return Some(Self::Unspecified);
+        }
+        Self::ALL.into_iter().find(|known| known.word().eq_ignore_ascii_case(word))
+    }
+
     /// The word shown to people.
     pub fn word(self) -> &'static str {
         match self {

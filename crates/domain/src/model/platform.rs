@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Operating systems that baselines are written for, spelt as in AWS Systems Manager.
+use crate::model::version::Scheme;
+
+/// Operating systems that baselines are written for, spelt as in AWS Systems Manager; the last four
+/// are not among those of AWS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OperatingSystem {
@@ -13,47 +16,145 @@ pub enum OperatingSystem {
     Ubuntu,
     /// Raspberry Pi OS.
     Raspbian,
+    /// Red Hat Enterprise Linux.
+    RedhatEnterpriseLinux,
+    /// AlmaLinux.
+    AlmaLinux,
+    /// Rocky Linux.
+    RockyLinux,
+    /// Oracle Linux.
+    OracleLinux,
+    /// CentOS Stream, and CentOS before it.
+    #[serde(rename = "CENTOS")]
+    CentOs,
+    /// Amazon Linux 2.
+    #[serde(rename = "AMAZON_LINUX_2")]
+    AmazonLinux2,
+    /// Amazon Linux 2023.
+    #[serde(rename = "AMAZON_LINUX_2023")]
+    AmazonLinux2023,
+    /// SUSE Linux Enterprise.
+    Suse,
+    /// openSUSE.
+    #[serde(rename = "OPENSUSE")]
+    OpenSuse,
+    /// Fedora.
+    Fedora,
+    /// Alpine.
+    Alpine,
+    /// Arch.
+    Arch,
 }
 
 impl OperatingSystem {
     /// Every one, in a fixed order.
-    pub const ALL: [Self; 3] = [Self::Debian, Self::Ubuntu, Self::Raspbian];
+    pub const ALL: [Self; 15] = [
+        Self::Debian,
+        Self::Ubuntu,
+        Self::Raspbian,
+        Self::RedhatEnterpriseLinux,
+        Self::AlmaLinux,
+        Self::RockyLinux,
+        Self::OracleLinux,
+        Self::CentOs,
+        Self::AmazonLinux2,
+        Self::AmazonLinux2023,
+        Self::Suse,
+        Self::OpenSuse,
+        Self::Fedora,
+        Self::Alpine,
+        Self::Arch,
+    ];
+
+    /// What is known of it: the name for people, the word at the start of a product such as
+    /// `Debian12`, the spelling of the wire.
+    fn words(self) -> [&'static str; 3] {
+        match self {
+            Self::Debian => ["Debian", "Debian", "DEBIAN"],
+            Self::Ubuntu => ["Ubuntu", "Ubuntu", "UBUNTU"],
+            Self::Raspbian => ["Raspberry Pi OS", "Raspbian", "RASPBIAN"],
+            Self::RedhatEnterpriseLinux => ["Red Hat Enterprise Linux", "RedhatEnterpriseLinux", "REDHAT_ENTERPRISE_LINUX"],
+            Self::AlmaLinux => ["AlmaLinux", "AlmaLinux", "ALMA_LINUX"],
+            Self::RockyLinux => ["Rocky Linux", "RockyLinux", "ROCKY_LINUX"],
+            Self::OracleLinux => ["Oracle Linux", "OracleLinux", "ORACLE_LINUX"],
+            Self::CentOs => ["CentOS", "CentOS", "CENTOS"],
+            Self::AmazonLinux2 => ["Amazon Linux 2", "AmazonLinux", "AMAZON_LINUX_2"],
+            Self::AmazonLinux2023 => ["Amazon Linux 2023", "AmazonLinux", "AMAZON_LINUX_2023"],
+            Self::Suse => ["SUSE Linux Enterprise", "Suse", "SUSE"],
+            Self::OpenSuse => ["openSUSE", "OpenSuse", "OPENSUSE"],
+            Self::Fedora => ["Fedora", "Fedora", "FEDORA"],
+            Self::Alpine => ["Alpine Linux", "Alpine", "ALPINE"],
+            Self::Arch => ["Arch Linux", "Arch", "ARCH"],
+        }
+    }
 
     /// The name that people use.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Debian => "Debian",
-            Self::Ubuntu => "Ubuntu",
-            Self::Raspbian => "Raspberry Pi OS",
-        }
+        self.words()[0]
     }
 
     /// The word at the start of a product such as `Debian12`.
     pub fn product_word(self) -> &'static str {
-        match self {
-            Self::Debian => "Debian",
-            Self::Ubuntu => "Ubuntu",
-            Self::Raspbian => "Raspbian",
-        }
+        self.words()[1]
     }
 
     /// The spelling of the wire, such as `DEBIAN`.
     pub fn code(self) -> &'static str {
+        self.words()[2]
+    }
+
+    /// Whose rules order its versions.
+    pub fn scheme(self) -> Scheme {
         match self {
-            Self::Debian => "DEBIAN",
-            Self::Ubuntu => "UBUNTU",
-            Self::Raspbian => "RASPBIAN",
+            Self::Debian | Self::Ubuntu | Self::Raspbian => Scheme::Deb,
+            Self::Alpine => Scheme::Apk,
+            Self::Arch => Scheme::Alpm,
+            _ => Scheme::Rpm,
         }
     }
 
     /// Whether a repository with this `Origin` comes from the vendor. Raspberry Pi OS takes
-    /// packages from Raspbian, Debian and the Foundation.
+    /// packages from Raspbian, Debian and the Foundation. The origin of an rpm repository is the
+    /// vendor that most of its packages name.
     pub fn is_vendor_origin(self, origin: &str) -> bool {
         match self {
             Self::Debian => origin == "Debian",
             Self::Ubuntu => origin == "Ubuntu",
             Self::Raspbian => matches!(origin, "Raspbian" | "Debian" | "Raspberry Pi Foundation"),
+            Self::RedhatEnterpriseLinux => origin.starts_with("Red Hat"),
+            Self::AlmaLinux => origin.starts_with("AlmaLinux"),
+            Self::RockyLinux => origin.starts_with("Rocky"),
+            Self::OracleLinux => origin.starts_with("Oracle"),
+            Self::CentOs => origin.starts_with("CentOS"),
+            Self::AmazonLinux2 | Self::AmazonLinux2023 => origin.starts_with("Amazon"),
+            Self::Suse => origin.starts_with("SUSE"),
+            Self::OpenSuse => origin.starts_with("openSUSE") || origin.starts_with("SUSE"),
+            Self::Fedora => origin.starts_with("Fedora"),
+            Self::Alpine => origin == "Alpine",
+            Self::Arch => origin == "Arch Linux",
         }
+    }
+
+    /// The system with this `ID` and `VERSION_ID` of os-release.
+    fn of(id: &str, release: Option<&str>) -> Option<Self> {
+        Some(match id {
+            "debian" => Self::Debian,
+            "ubuntu" => Self::Ubuntu,
+            "raspbian" => Self::Raspbian,
+            "rhel" => Self::RedhatEnterpriseLinux,
+            "almalinux" => Self::AlmaLinux,
+            "rocky" => Self::RockyLinux,
+            "ol" => Self::OracleLinux,
+            "centos" => Self::CentOs,
+            "amzn" if release == Some("2") => Self::AmazonLinux2,
+            "amzn" if release.is_some_and(|release| release.starts_with("2023")) => Self::AmazonLinux2023,
+            "sles" | "sled" | "sles_sap" | "sle-micro" | "sl-micro" => Self::Suse,
+            "fedora" => Self::Fedora,
+            "alpine" => Self::Alpine,
+            "arch" => Self::Arch,
+            _ if id == "opensuse" || id.starts_with("opensuse-") => Self::OpenSuse,
+            _ => return None,
+        })
     }
 }
 
@@ -82,13 +183,8 @@ pub struct Platform {
 pub fn detect(os_release: &str, architecture: &str) -> Platform {
     let field = |name: &str| os_release.lines().rev().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('=').map(unquote)).filter(|value| !value.is_empty());
     let id = field("ID").unwrap_or_else(|| "linux".to_owned());
-    let operating_system = match id.as_str() {
-        "debian" => Some(OperatingSystem::Debian),
-        "ubuntu" => Some(OperatingSystem::Ubuntu),
-        "raspbian" => Some(OperatingSystem::Raspbian),
-        _ => None,
-    };
     let release = field("VERSION_ID");
+    let operating_system = OperatingSystem::of(&id, release.as_deref());
     let product_word = operating_system.map_or_else(|| id.clone(), |system| system.product_word().to_owned());
     Platform {
         product: format!("{product_word}{}", release.as_deref().unwrap_or_default()),
@@ -133,6 +229,23 @@ mod tests {
         assert_eq!((noble.operating_system, noble.product.as_str()), (Some(OperatingSystem::Ubuntu), "Ubuntu24.04"));
         let sid = detect("ID=debian\nPRETTY_NAME=\"Debian GNU/Linux forky/sid\"\nVERSION_CODENAME=forky\n", "amd64");
         assert_eq!((sid.product.as_str(), sid.release), ("Debian", None));
+    }
+
+    #[test]
+    fn rpm_apk_and_pacman_systems_are_recognised() {
+        let product = |id: &str, release: &str| {
+            let platform = detect(&format!("ID={id}\nVERSION_ID={release}\n"), "x86_64");
+            (platform.operating_system, platform.product)
+        };
+        let systems = OperatingSystem::ALL;
+        assert!(systems.iter().all(|system| serde_json::to_value(system).unwrap() == system.code()));
+        assert_eq!(product("rhel", "9.4"), (Some(OperatingSystem::RedhatEnterpriseLinux), "RedhatEnterpriseLinux9.4".into()));
+        assert_eq!(product("amzn", "2"), (Some(OperatingSystem::AmazonLinux2), "AmazonLinux2".into()));
+        assert_eq!(product("amzn", "2023"), (Some(OperatingSystem::AmazonLinux2023), "AmazonLinux2023".into()));
+        assert_eq!(product("amzn", "2018.03").0, None);
+        assert_eq!(product("opensuse-leap", "15.6"), (Some(OperatingSystem::OpenSuse), "OpenSuse15.6".into()));
+        assert_eq!(product("sles", "15.5"), (Some(OperatingSystem::Suse), "Suse15.5".into()));
+        assert_eq!(product("alpine", "3.23.4"), (Some(OperatingSystem::Alpine), "Alpine3.23.4".into()));
     }
 
     #[test]

@@ -117,7 +117,13 @@ pub struct PatchRow {
     pub repository: Option<Arc<RepositoryReference>>,
     /// Source package.
     pub source: String,
-    /// Vendor's release date; apt repositories give none for a package.
+    /// The vendor's advisories about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advisories: Vec<String>,
+    /// Vulnerabilities that it closes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cves: Vec<String>,
+    /// The vendor's release date, where an advisory gives one.
     pub released_at: Option<Timestamp>,
     /// Since when it is known to be offered.
     pub first_seen_at: Option<Timestamp>,

@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::advisory::Advisory;
 use crate::model::content::Content;
 use crate::model::digest::Digest;
 use crate::model::host::{Hardware, Host, Interface, Service, StaleProcess};
@@ -18,6 +20,7 @@ use crate::model::platform::{OperatingSystem, Platform};
 use crate::model::problem::{Problem, ProblemCode};
 use crate::model::repository::Repository;
 use crate::model::time::{DAY_MS, Timestamp};
+use crate::model::version::Scheme;
 
 /// Most packages of one node.
 pub const PACKAGES_MAX: usize = 30_000;
@@ -477,6 +480,7 @@ impl<'a> PackageLine<'a> {
             multi_arch: facts.multi_arch,
             reboot_pending: self.flags.reboot_pending(),
             repositories: Vec::new(),
+            advisory: None,
             installed_at: None,
         }
     }
@@ -596,10 +600,14 @@ fn read_installed(content: &Content, packages: &mut [InstalledPackage]) -> Resul
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum AvailableLine {
+    /// What the vendor's advisories say of the installed version of a package.
+    Advisory(String, String, Arc<Advisory>),
     /// Repositories that offer the installed version of a package, where they are not the usual ones.
     Origin(String, String, Vec<usize>),
     /// A repository without its dates. Repositories are numbered in the order of these lines.
     Repository(u16, Repository),
+    /// Whose rules order the versions, where those are not dpkg's.
+    Scheme(Scheme),
     /// The repositories that offer most installed versions.
     UsualOrigin(Vec<usize>),
     /// A newer version.
@@ -615,6 +623,9 @@ fn available_lines(inventory: &Inventory) -> Vec<AvailableLine> {
     let unusual = inventory.packages.iter().filter(|package| package.repositories != usual);
     let mut lines: Vec<_> = unusual.map(|package| AvailableLine::Origin(package.name.clone(), package.architecture.clone(), package.repositories.clone())).collect();
     lines.push(AvailableLine::UsualOrigin(usual.to_vec()));
+    let advised = inventory.packages.iter().filter_map(|package| Some((package, package.advisory.clone()?)));
+    lines.extend(advised.map(|(package, advisory)| AvailableLine::Advisory(package.name.clone(), package.architecture.clone(), advisory)));
+    lines.extend(inventory.platform.operating_system.map(OperatingSystem::scheme).filter(|scheme| !scheme.is_deb()).map(AvailableLine::Scheme));
     let numbered = inventory.repositories.iter().zip(0..);
     lines.extend(numbered.map(|(repository, number)| AvailableLine::Repository(number, Repository { released_at: None, valid_until: None, ..repository.clone() })));
     lines.extend(inventory.available.iter().map(|version| AvailableLine::Version(AvailableVersion { first_seen_at: None, ..version.clone() })));
@@ -630,6 +641,8 @@ pub struct AvailableSet {
     pub usual_origin: Vec<usize>,
     /// The numbers of those that offer the installed version of other packages, by name and architecture.
     pub origins: HashMap<(String, String), Vec<usize>>,
+    /// What advisories say of installed versions, by name and architecture.
+    pub advisories: HashMap<(String, String), Arc<Advisory>>,
     /// Newer versions, by name and architecture, newest first.
     pub versions: Vec<AvailableVersion>,
 }
@@ -639,9 +652,12 @@ pub struct AvailableSet {
 pub fn read_available(content: &Content) -> Result<AvailableSet, SectionError> {
     let mut set = AvailableSet::default();
     let mut numbered = BTreeMap::new();
+    let mut scheme = Scheme::default();
     for line in read_lines(Section::Available, content)? {
         match line {
             AvailableLine::Origin(name, architecture, origin) => drop(set.origins.insert((name, architecture), origin)),
+            AvailableLine::Advisory(name, architecture, advisory) => drop(set.advisories.insert((name, architecture), advisory)),
+            AvailableLine::Scheme(of_system) => scheme = of_system,
             AvailableLine::Repository(number, repository) => drop(numbered.insert(number, repository)),
             AvailableLine::UsualOrigin(origin) => set.usual_origin = origin,
             AvailableLine::Version(version) => set.versions.push(version),
@@ -652,7 +668,7 @@ pub fn read_available(content: &Content) -> Result<AvailableSet, SectionError> {
     if let Some(&number) = named.copied().filter(|number| *number >= set.repositories.len()).max().as_ref() {
         return Err(SectionError::NoSuchRepository { number, n: set.repositories.len() });
     }
-    set.versions.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)).then_with(|| crate::model::version::deb::compare(&b.version, &a.version)));
+    set.versions.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)).then_with(|| scheme.compare(&b.version, &a.version)));
     Ok(set)
 }
 
@@ -661,6 +677,7 @@ impl AvailableSet {
         for package in packages {
             let key = (package.name.clone(), package.architecture.clone());
             self.origins.get(&key).unwrap_or(&self.usual_origin).clone_into(&mut package.repositories);
+            package.advisory = self.advisories.get(&key).cloned();
         }
     }
 }

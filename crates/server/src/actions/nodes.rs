@@ -354,7 +354,7 @@ fn parse_state(text: &str) -> Result<PatchState, ActionError> {
 
 /// Reads a classification.
 pub fn parse_classification(text: &str) -> Result<Classification, ActionError> {
-    let known = [Classification::Security, Classification::Other];
+    let known = Classification::ALL;
     known
         .into_iter()
         .find(|known| known.word().eq_ignore_ascii_case(text))

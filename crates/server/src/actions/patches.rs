@@ -130,7 +130,7 @@ fn patch(state: &State, counted: &PatchNodes) -> Patch {
         version: key.version.to_owned(),
         source: known.facts.source.clone().unwrap_or_else(|| key.name.to_owned()),
         classification: known.classification,
-        severity: Severity::Unspecified,
+        severity: known.advisory.as_ref().map_or(Severity::Unspecified, |advisory| advisory.severity),
         section: known.facts.section.clone(),
         priority: known.facts.priority.clone(),
         repository: known.repository.clone(),

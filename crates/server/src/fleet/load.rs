@@ -75,7 +75,7 @@ async fn load_organization(database: &Database) -> Result<Organization, StoreErr
 async fn load_versions(state: &mut State, tx: &mut ReadTx) -> Result<(), StoreError> {
     for record in tx.list_versions().await? {
         let key = VersionKey { ecosystem: &record.ecosystem, name: &record.name, architecture: &record.architecture, version: &record.version };
-        let facts = VersionFacts { facts: record.facts, first_seen_at: record.first_seen_at, classification: record.classification, repository: record.repository };
+        let facts = VersionFacts { facts: record.facts, first_seen_at: record.first_seen_at, classification: record.classification, repository: record.repository, advisory: None };
         let (number, _) = state.index.versions.number(&key, || facts);
         if number.0 != record.number {
             return Err(StoreError::Damaged { what: "version", detail: format!("version {} is missing or there twice", number.0) });
@@ -153,6 +153,7 @@ fn place_report(state: &mut State, texts: &mut Texts, report: &ReportRecord, now
         first_seen_at: now,
         classification: domain::model::patch::Classification::Other,
         repository: None,
+        advisory: None,
     };
     let mut rows = None;
     if wanted.contains(&Section::Packages) {

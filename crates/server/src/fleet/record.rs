@@ -201,6 +201,7 @@ impl State {
             first_seen_at: now,
             classification: Classification::Other,
             repository: None,
+            advisory: None,
         };
         let numbers = self.number_contents(&digests);
         let list = self.read_sections(&numbers, &texts, known_rows, node_number, ecosystem_facts, now).inspect_err(|_| self.forget_unstored())?;

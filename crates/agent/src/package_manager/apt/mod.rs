@@ -368,6 +368,7 @@ fn decide_package(
             // A repository has a version at the latest when it was published.
             first_seen_at: version.lists.iter().filter_map(|&list| repositories[list].released_at).min(),
             repositories: version.lists.clone(),
+            advisory: None,
         });
     }
 }

@@ -94,6 +94,7 @@ fn parse_stanza(stanza: &[u8]) -> Result<Option<InstalledPackage>, String> {
         multi_arch: multi_arch.filter(|value| value != "no"),
         reboot_pending: false,
         repositories: Vec::new(),
+        advisory: None,
         installed_at: None,
     }))
 }
