@@ -41,6 +41,7 @@ fn package(name: &str) -> InstalledPackage {
         state: InstallState::Installed,
         held: false,
         automatic: false,
+        older_of_several: false,
         multi_arch: None,
         reboot_pending: false,
         repositories: vec![0],

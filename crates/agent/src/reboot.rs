@@ -87,6 +87,7 @@ mod tests {
             state: InstallState::Installed,
             held: false,
             automatic: false,
+            older_of_several: false,
             multi_arch: None,
             reboot_pending: false,
             repositories: vec![],

@@ -235,6 +235,7 @@ fn why_not(offer: &Offer, approval: &Approval) -> Reason {
             let text = format!("apt prefers another version: this one has pin priority {priority}, the preferred one {preferred_priority}");
             Reason::new(ReasonCode::Pinned, text)
         }
+        Offer::Excluded { by } => Reason::new(ReasonCode::Excluded, format!("it cannot be installed: {by}")),
         Offer::Phased { percent } => Reason::new(ReasonCode::Phased, format!("the vendor offers it to {percent} % of machines so far, and this one is not among them")),
     }
 }
@@ -252,6 +253,7 @@ fn judge_packages(inventory: &Inventory, baseline: &Baseline, now: Timestamp) ->
         available = &available[available.partition_point(|version| of(version).is_lt())..];
         let of_package = &available[..available.partition_point(|version| of(version).is_le())];
 
+        let of_package = if package.older_of_several { &of_package[..0] } else { of_package };
         newer.clear();
         newer.extend(of_package.iter().map(|version| Newer { facts: available_facts(inventory, version), offer: &version.offer }));
         let standing = Standing { installed: installed_facts(inventory, package), state: package.state, held: package.held, reboot_pending: package.reboot_pending };
@@ -351,6 +353,7 @@ mod tests {
             state: InstallState::Installed,
             held: false,
             automatic: false,
+            older_of_several: false,
             multi_arch: None,
             reboot_pending: false,
             repositories: vec![0],

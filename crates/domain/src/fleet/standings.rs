@@ -141,7 +141,8 @@ impl Standings {
     /// The number of a package's standing.
     pub fn number(&mut self, versions: &Versions, row: PackageRow, available: &AvailableRows) -> u32 {
         let package = versions.package_of(row.version);
-        let offering = available.of_package.get(&package).copied().unwrap_or(available.usual);
+        // What is newer is newer than the newest that is installed.
+        let offering = available.of_package.get(&package).copied().filter(|_| !row.flags.older_of_several()).unwrap_or(available.usual);
         let key = (row, offering);
         let (number, is_new) = self.standings.number(&key, |known| *known == key, || key);
         if is_new {

@@ -75,6 +75,7 @@ impl Node {
                 state: if *marks == 1 { InstallState::HalfConfigured } else { InstallState::Installed },
                 held: *marks == 2,
                 automatic: *marks == 3,
+                older_of_several: false,
                 multi_arch: None,
                 reboot_pending: *marks == 4,
                 repositories: vec![usize::from(*marks == 5)],

@@ -205,6 +205,8 @@ pub enum ReasonCode {
     Held,
     /// The node's package manager prefers another version.
     Pinned,
+    /// Something on the node keeps it from being installed.
+    Excluded,
     /// The vendor does not offer it to this machine yet.
     Phased,
     /// It takes effect after a reboot.

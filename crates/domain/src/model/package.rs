@@ -36,6 +36,9 @@ pub struct InstalledPackage {
     /// It came as a dependency, not by request.
     #[serde(default, skip_serializing_if = "is_false")]
     pub automatic: bool,
+    /// A newer version of the same package is installed beside it, as of kernels.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub older_of_several: bool,
     /// `Multi-Arch` value, where it is not `no`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub multi_arch: Option<String>,

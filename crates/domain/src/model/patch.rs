@@ -52,6 +52,11 @@ pub enum Offer {
         /// The pin priority of the version that apt prefers.
         preferred_priority: i32,
     },
+    /// Something on the node keeps it from being installed.
+    Excluded {
+        /// What, in words, such as ``an exclude of the repository `base` ``.
+        by: String,
+    },
     /// The vendor offers it to a share of all machines, and this one is not among them yet.
     Phased {
         /// The share that gets it, in percent.

@@ -378,7 +378,7 @@ pub struct PackageFlags(pub u8);
 
 const STATE_BITS: u8 = 0b111;
 /// The marks with the letter of each.
-const MARKS: [(u8, char); 3] = [(1 << 3, 'h'), (1 << 4, 'a'), (1 << 5, 'r')];
+const MARKS: [(u8, char); 4] = [(1 << 3, 'h'), (1 << 4, 'a'), (1 << 5, 'r'), (1 << 6, 'o')];
 /// A letter for each state of `InstallState::ALL`; plain installed has none.
 const STATE_LETTERS: [char; 6] = [' ', 'H', 'U', 'F', 'W', 'T'];
 
@@ -386,7 +386,7 @@ impl PackageFlags {
     /// The flags of a package.
     pub fn of(package: &InstalledPackage) -> Self {
         let mark = |set: bool, at: usize| if set { MARKS[at].0 } else { 0 };
-        Self(package.state as u8 | mark(package.held, 0) | mark(package.automatic, 1) | mark(package.reboot_pending, 2))
+        Self(package.state as u8 | mark(package.held, 0) | mark(package.automatic, 1) | mark(package.reboot_pending, 2) | mark(package.older_of_several, 3))
     }
 
     /// How far the installation got.
@@ -407,6 +407,11 @@ impl PackageFlags {
     /// It waits for a reboot.
     pub fn reboot_pending(self) -> bool {
         self.0 & MARKS[2].0 != 0
+    }
+
+    /// A newer version is installed beside it.
+    pub fn older_of_several(self) -> bool {
+        self.0 & MARKS[3].0 != 0
     }
 
     /// Adds the end of a line that has these flags.
@@ -477,6 +482,7 @@ impl<'a> PackageLine<'a> {
             state: self.flags.state(),
             held: self.flags.held(),
             automatic: self.flags.automatic(),
+            older_of_several: self.flags.older_of_several(),
             multi_arch: facts.multi_arch,
             reboot_pending: self.flags.reboot_pending(),
             repositories: Vec::new(),

@@ -91,6 +91,7 @@ fn parse_stanza(stanza: &[u8]) -> Result<Option<InstalledPackage>, String> {
         state,
         held,
         automatic: false,
+        older_of_several: false,
         multi_arch: multi_arch.filter(|value| value != "no"),
         reboot_pending: false,
         repositories: Vec::new(),

@@ -1,0 +1,227 @@
+//! What a scan needs of one repository: a line for each package and each advisory. It is made from the
+//! repository's metadata once, kept in a file, and read as it is: a hundredth of the metadata.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use domain::model::advisory::{Advisory, Suggestion};
+use domain::model::patch::{Classification, Severity};
+use domain::model::time::Timestamp;
+
+/// The first line; a new form gets a new one.
+const HEAD: &str = "fettle-rpm-catalog/1";
+const SUGGESTIONS: [Suggestion; 4] = [Suggestion::Nothing, Suggestion::Restart, Suggestion::Relogin, Suggestion::Reboot];
+
+/// A package of a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListedPackage<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its architecture.
+    pub architecture: &'a str,
+    /// Its version.
+    pub version: &'a str,
+    /// When it was built, in seconds since 1970.
+    pub built_at: Option<i64>,
+    /// The file that it was built from.
+    pub source_rpm: &'a str,
+    /// What it replaces, between semicolons.
+    pub obsoletes: &'a str,
+}
+
+/// A version of a package that an advisory names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdvisedPackage {
+    /// Its name.
+    pub name: String,
+    /// Its architecture.
+    pub architecture: String,
+    /// The version that brings what the advisory is about.
+    pub version: String,
+    /// The module and stream it belongs to, such as `nodejs:18`.
+    pub module: String,
+}
+
+/// Writes a catalog.
+pub struct CatalogWriter {
+    text: String,
+    vendors: HashMap<String, usize>,
+}
+
+impl CatalogWriter {
+    /// Of a repository in the state with this digest.
+    pub fn new(digest: &str) -> Self {
+        Self { text: format!("{HEAD}\t{digest}\n"), vendors: HashMap::new() }
+    }
+
+    /// Adds a package and who made it.
+    pub fn add_package(&mut self, package: &ListedPackage, vendor: &str) {
+        let built_at = package.built_at.map(|at| at.to_string()).unwrap_or_default();
+        self.line("P", &[package.name, package.architecture, package.version, &built_at, package.source_rpm, package.obsoletes]);
+        match self.vendors.get_mut(vendor) {
+            Some(n) => *n += 1,
+            None => drop(self.vendors.insert(vendor.to_owned(), 1)),
+        }
+    }
+
+    /// Adds an advisory and the versions that it names.
+    pub fn add_advisory(&mut self, advisory: &Advisory, packages: &[AdvisedPackage]) {
+        let released_at = advisory.released_at.map(|at| at.as_millis().to_string()).unwrap_or_default();
+        let suggestion = (advisory.suggestion as usize).to_string();
+        let (cves, bugs) = (advisory.cves.join(" "), advisory.bugs.join(" "));
+        self.line("A", &[&advisory.ids.join(" "), advisory.classification.word(), advisory.severity.word(), &released_at, &suggestion, &cves, &bugs]);
+        for package in packages {
+            self.line("N", &[&package.name, &package.architecture, &package.version, &package.module]);
+        }
+    }
+
+    /// Ends it.
+    pub fn finish(mut self) -> Catalog {
+        let most = std::mem::take(&mut self.vendors).into_iter().filter(|(vendor, _)| !vendor.is_empty()).max_by(|a, b| (a.1, &b.0).cmp(&(b.1, &a.0)));
+        if let Some((vendor, _)) = most {
+            self.line("V", &[&vendor]);
+        }
+        // The text is kept no larger than it is.
+        self.text.shrink_to_fit();
+        Catalog { text: self.text }
+    }
+
+    fn line(&mut self, kind: &str, fields: &[&str]) {
+        self.text.push_str(kind);
+        for field in fields {
+            self.text.push('\t');
+            if field.contains(char::is_control) {
+                self.text.extend(field.chars().map(|c| if c.is_control() { ' ' } else { c }));
+            } else {
+                self.text.push_str(field);
+            }
+        }
+        self.text.push('\n');
+    }
+}
+
+/// A catalog.
+#[derive(Debug)]
+pub struct Catalog {
+    text: String,
+}
+
+/// A line of a catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// A package.
+    Package(ListedPackage<'a>),
+    /// An advisory. The lines after it are about it.
+    Advisory(AdvisoryLine<'a>),
+    /// A version that the advisory before names: name, architecture, version, module.
+    Advised([&'a str; 4]),
+    /// Who made most packages.
+    Vendor(&'a str),
+}
+
+/// An advisory, not read yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdvisoryLine<'a>(&'a str);
+
+impl AdvisoryLine<'_> {
+    /// Reads it.
+    pub fn read(&self) -> Option<Advisory> {
+        let [ids, classification, severity, released_at, suggestion, cves, bugs] = fields(self.0)?;
+        let words = |text: &str| text.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect();
+        Some(Advisory {
+            ids: words(ids),
+            classification: Classification::parse(classification)?,
+            severity: Severity::parse(severity)?,
+            cves: words(cves),
+            bugs: words(bugs),
+            released_at: released_at.parse().ok().map(Timestamp::from_millis),
+            suggestion: *SUGGESTIONS.get(suggestion.parse::<usize>().ok()?)?,
+        })
+    }
+}
+
+impl Catalog {
+    /// Reads the file of a repository in the state with this digest; `None` when there is none.
+    pub fn open(path: &Path, digest: &str) -> Option<Self> {
+        let text = fs::read_to_string(path).ok()?;
+        let head = text.lines().next()?.strip_prefix(HEAD)?.strip_prefix('\t')?;
+        (head == digest && text.ends_with('\n')).then_some(Self { text })
+    }
+
+    /// Keeps it in a file.
+    pub fn save(&self, path: &Path) -> io::Result<()> {
+        let unfinished = path.with_extension(format!("{}.new", std::process::id()));
+        fs::write(&unfinished, &self.text)?;
+        fs::rename(unfinished, path)
+    }
+
+    /// Every line that reads.
+    pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        let (_, text) = self.text.split_once('\n').unwrap_or_default();
+        let mut rest = text;
+        std::iter::from_fn(move || {
+            let end = memchr::memchr(b'\n', rest.as_bytes())?;
+            let line = &rest[..end];
+            rest = &rest[end + 1..];
+            Some(line)
+        })
+        .filter_map(|line| {
+            let (kind, line) = line.split_once('\t')?;
+            Some(match kind {
+                "P" => {
+                    let [name, architecture, version, built_at, source_rpm, obsoletes] = fields(line)?;
+                    Line::Package(ListedPackage { name, architecture, version, built_at: built_at.parse().ok(), source_rpm, obsoletes })
+                }
+                "A" => Line::Advisory(AdvisoryLine(line)),
+                "N" => Line::Advised(fields(line)?),
+                "V" => Line::Vendor(line),
+                _ => return None,
+            })
+        })
+    }
+}
+
+/// Exactly so many fields.
+fn fields<const N: usize>(line: &str) -> Option<[&str; N]> {
+    let mut fields = [""; N];
+    let mut rest = line.split('\t');
+    for field in &mut fields {
+        *field = rest.next()?;
+    }
+    rest.next().is_none().then_some(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_read_as_they_were_written() {
+        let package = ListedPackage { name: "a\tb", architecture: "x86_64", version: "1:2-3", built_at: Some(7), source_rpm: "a-2-3.src.rpm", obsoletes: "old LT 1;older" };
+        let advisory = Advisory {
+            ids: vec!["RHSA-1".into()],
+            classification: Classification::Security,
+            severity: Severity::Low,
+            cves: vec!["CVE-1".into(), "CVE-2".into()],
+            bugs: vec![],
+            released_at: Some(Timestamp::from_millis(5)),
+            suggestion: Suggestion::Relogin,
+        };
+        let mut writer = CatalogWriter::new("digest");
+        writer.add_package(&package, "Fedora Project");
+        writer.add_advisory(&advisory, &[AdvisedPackage { name: "a".into(), architecture: "noarch".into(), version: "2-3".into(), module: "m:1".into() }]);
+        let catalog = writer.finish();
+        let folder = testkit::folder();
+        let path = folder.path().join("x");
+        catalog.save(&path).unwrap();
+        assert!(Catalog::open(&path, "another").is_none());
+        let read = Catalog::open(&path, "digest").unwrap();
+        let lines: Vec<_> = read.lines().collect();
+        let [Line::Package(of_package), Line::Advisory(of_advisory), Line::Advised(advised), Line::Vendor(vendor)] = lines.as_slice() else { panic!("{lines:?}") };
+        assert_eq!(*of_package, ListedPackage { name: "a b", ..package });
+        assert_eq!(of_advisory.read(), Some(advisory));
+        assert_eq!((*advised, *vendor), (["a", "noarch", "2-3", "m:1"], "Fedora Project"));
+    }
+}

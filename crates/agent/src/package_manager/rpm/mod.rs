@@ -1,0 +1,9 @@
+//! rpm.
+mod catalog;
+mod config;
+mod database;
+mod header;
+mod primary;
+mod repomd;
+mod updateinfo;
+mod xml;

@@ -1,0 +1,113 @@
+//! The index of a repository's metadata: which files there are, each with its checksum.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256, Sha512};
+
+use super::xml::{self, Piece};
+use crate::package_manager::unpack;
+
+/// Most bytes that one file may unpack to.
+const UNPACKED_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
+const INDEX_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// A repository's metadata on disk.
+#[derive(Debug)]
+pub struct Metadata {
+    /// The folder with `repomd.xml` in it.
+    folder: PathBuf,
+    /// Names this state of the repository.
+    pub digest: String,
+    /// What the publisher says of its age: seconds since 1970 in nearly every repository.
+    pub revision: Option<i64>,
+    files: Vec<MetadataFile>,
+}
+
+#[derive(Debug, Default)]
+struct MetadataFile {
+    kind: String,
+    location: String,
+    checksum_kind: String,
+    checksum: String,
+}
+
+impl Metadata {
+    /// Reads the index in a folder.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        File::open(folder.join("repomd.xml"))?.take(INDEX_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > INDEX_BYTES_MAX {
+            return Err(invalid("repomd.xml is too large"));
+        }
+        let mut metadata = Self { folder: folder.to_owned(), digest: hex(&Sha256::digest(&bytes)), revision: None, files: Vec::new() };
+        xml::walk(bytes.as_slice(), |piece| match piece {
+            Piece::Start(start) => match (start.local_name().into_inner(), metadata.files.last_mut()) {
+                ("data", _) => metadata.files.push(MetadataFile { kind: xml::attribute(start, "type"), ..MetadataFile::default() }),
+                ("location", Some(file)) => file.location = xml::attribute(start, "href"),
+                ("checksum", Some(file)) => file.checksum_kind = xml::attribute(start, "type"),
+                _ => {}
+            },
+            Piece::End("revision", text) => metadata.revision = text.parse().ok(),
+            Piece::End("checksum", text) => {
+                if let Some(file) = metadata.files.last_mut() {
+                    text.clone_into(&mut file.checksum);
+                }
+            }
+            Piece::End(..) => {}
+        })?;
+        if metadata.find("primary").is_none() {
+            return Err(invalid("repomd.xml names no primary metadata"));
+        }
+        Ok(metadata)
+    }
+
+    /// Opens a file of a kind and unpacks it on the way; `None` when the repository has none. Its checksum
+    /// is compared first: what the index does not promise is not read.
+    pub fn read(&self, kind: &str) -> io::Result<Option<impl Read + use<>>> {
+        let Some(file) = self.find(kind) else { return Ok(None) };
+        // The metadata of yum lies beside its index, all others' in the folder that the index says.
+        let name = file.location.rsplit('/').next().unwrap_or_default();
+        let path = self.folder.join(name);
+        let damaged = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
+        file.verify(File::open(&path).map_err(damaged)?).map_err(damaged)?;
+        let unpacked = unpack::open(&path, UNPACKED_BYTES_MAX).map_err(damaged)?;
+        Ok(Some(unpacked))
+    }
+
+    fn find(&self, kind: &str) -> Option<&MetadataFile> {
+        self.files.iter().find(|file| file.kind == kind)
+    }
+}
+
+impl MetadataFile {
+    fn verify(&self, file: File) -> io::Result<()> {
+        let found = match self.checksum_kind.as_str() {
+            "sha256" => digest::<Sha256>(file)?,
+            "sha512" => digest::<Sha512>(file)?,
+            "" => return Err(invalid("repomd.xml gives no checksum for it")),
+            other => return Err(invalid(&format!("its checksum is `{other}`, which proves nothing"))),
+        };
+        if found.eq_ignore_ascii_case(&self.checksum) { Ok(()) } else { Err(invalid(&format!("its checksum is {found}, and repomd.xml says {}", self.checksum))) }
+    }
+}
+
+fn digest<D: Digest>(file: File) -> io::Result<String> {
+    let (mut hasher, mut reader, mut buffer) = (D::new(), BufReader::new(file), vec![0; 256 * 1024]);
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(hex(&hasher.finalize())),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn invalid(message: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message.to_owned())
+}
