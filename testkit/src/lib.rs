@@ -5,6 +5,7 @@ pub mod clock;
 pub mod inventories;
 pub mod postgres;
 pub mod roots;
+pub mod rpm;
 pub mod testbed;
 
 /// A folder that is gone when dropped.

@@ -110,7 +110,11 @@ pub struct Overlay {
 impl Overlay {
     /// An unchanged copy.
     pub fn of(release: &str) -> Self {
-        let base = base(release);
+        Self::over(&base(release))
+    }
+
+    /// An unchanged copy of another root.
+    pub fn over(base: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         for part in ["upper", "work", "root"] {
             fs::create_dir(folder.path().join(part)).expect("a folder can be made");

@@ -5,11 +5,11 @@ use std::path::Path;
 use domain::model::digest::Digest;
 use domain::model::host::Host;
 use domain::model::inventory::Inventory;
-use domain::model::platform;
+use domain::model::platform::{self, Platform};
 use domain::model::problem::{Problem, ProblemCode};
 use domain::model::time::Timestamp;
 
-use crate::package_manager::apt;
+use crate::package_manager::{self, DATABASES, PackageManager};
 use crate::reboot;
 use crate::root::Root;
 
@@ -26,14 +26,14 @@ pub enum CollectError {
         source: std::io::Error,
     },
     /// No package manager that Fettle knows keeps its database there.
-    #[error("`{path}` holds no system that Fettle knows: there is no {}", apt::STATUS_PATH)]
+    #[error("`{path}` holds no system that Fettle knows: there is no {DATABASES}")]
     NoPackageManager {
         /// The folder.
         path: String,
     },
     /// The package database cannot be read.
-    #[error("failed to read {} below `{path}`", apt::STATUS_PATH)]
-    Status {
+    #[error("failed to read the package database below `{path}`")]
+    Database {
         /// The folder.
         path: String,
         /// What the system said.
@@ -46,13 +46,11 @@ pub enum CollectError {
 pub fn collect(root: &Root, cache: Option<&Path>, now: Timestamp) -> Result<Inventory, CollectError> {
     let path = root.path().display().to_string();
     std::fs::read_dir(root.path()).map_err(|source| CollectError::Root { path: path.clone(), source })?;
-    if !apt::is_present(root) {
-        return Err(CollectError::NoPackageManager { path });
-    }
     let mut problems = Vec::new();
-    let mut facts = apt::collect(root, cache, &mut problems).map_err(|source| CollectError::Status { path, source })?;
-    let os_release = root.read_text("/etc/os-release", &mut Vec::new()).or_else(|| root.read_text("/usr/lib/os-release", &mut problems)).unwrap_or_default();
-    let platform = platform::detect(&os_release, &facts.architecture);
+    let mut platform = platform(root, &mut problems);
+    let Some(manager) = package_manager::detect(root, &platform) else { return Err(CollectError::NoPackageManager { path }) };
+    let mut facts = manager.collect(root, &platform, cache, &mut problems).map_err(|source| CollectError::Database { path, source })?;
+    platform.architecture = facts.architecture.unwrap_or_else(|| std::env::consts::ARCH.to_owned());
     if platform.operating_system.is_none() {
         let message = format!("`{}` is not an operating system that Fettle has a baseline for", platform.id);
         problems.push(Problem::new(ProblemCode::PlatformUnknown, "/etc/os-release", message).with_hint("give a baseline with --baseline"));
@@ -72,6 +70,17 @@ pub fn collect(root: &Root, cache: Option<&Path>, now: Timestamp) -> Result<Inve
         host: Host::default(),
         problems,
     })
+}
+
+/// The package manager of a root, when it is one that Fettle knows.
+pub fn package_manager(root: &Root) -> Option<PackageManager> {
+    package_manager::detect(root, &platform(root, &mut Vec::new()))
+}
+
+/// What the root says it is; the package manager knows its architecture.
+fn platform(root: &Root, problems: &mut Vec<Problem>) -> Platform {
+    let os_release = root.read_text("/etc/os-release", &mut Vec::new()).or_else(|| root.read_text("/usr/lib/os-release", problems)).unwrap_or_default();
+    platform::detect(&os_release, "")
 }
 
 /// The machine's name.

@@ -447,7 +447,8 @@ impl Agent {
     /// Whether packages or lists changed since the last inventory: somebody worked on this machine.
     fn packages_changed(&self) -> bool {
         let root = Root::new("/");
-        let changed_at = [apt::STATUS_PATH, apt::LISTS_PATH].into_iter().filter_map(|path| root.modified_at(path)).max();
+        let watched = inventory::package_manager(&root).map(|manager| manager.watched(&root)).unwrap_or_default();
+        let changed_at = watched.iter().filter_map(|path| root.modified_at(&path.to_string_lossy())).max();
         let collected_at = self.parts.state.acknowledged().ok().flatten().map(|report| report.heading.collected_at);
         changed_at.zip(collected_at).is_some_and(|(changed_at, collected_at)| changed_at.plus_millis(self.identity.clock_behind_ms) > collected_at)
     }
@@ -455,7 +456,7 @@ impl Agent {
 
 fn collect(cache: &std::path::Path, custom: &std::path::Path, refresh: bool, now: Timestamp) -> Result<Inventory, CollectError> {
     let root = Root::new("/");
-    let problem = refresh.then(|| apt::refresh(&root)).flatten();
+    let problem = if refresh { inventory::package_manager(&root).and_then(|manager| manager.refresh(&root)) } else { None };
     let mut inventory = inventory::collect(&root, Some(cache), now)?;
     inventory.host = crate::host::collect(&root, custom, now, &mut inventory.problems);
     apt::fill_install_dates(&root, &mut inventory.packages);

@@ -1,5 +1,107 @@
-//! Package managers, one folder or file each.
+//! Package managers, one folder each. Only `detect` tells them apart.
 
 pub mod apt;
 pub mod rpm;
 mod unpack;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use domain::model::package::InstalledPackage;
+use domain::model::patch::AvailableVersion;
+use domain::model::platform::Platform;
+use domain::model::problem::{Problem, ProblemCode};
+use domain::model::repository::Repository;
+use domain::model::time::Timestamp;
+use domain::model::version::Scheme;
+
+use crate::root::Root;
+
+/// What a package manager knows of a node.
+#[derive(Debug)]
+pub struct PackageFacts {
+    /// Native architecture, where the package manager knows it.
+    pub architecture: Option<String>,
+    /// Installed packages, by name and architecture.
+    pub packages: Vec<InstalledPackage>,
+    /// Newer versions of them, by name and architecture, newest first.
+    pub available: Vec<AvailableVersion>,
+    /// Repositories with lists on disk.
+    pub repositories: Vec<Repository>,
+    /// When the lists were last refreshed.
+    pub lists_refreshed_at: Option<Timestamp>,
+}
+
+/// The package manager of a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PackageManager {
+    /// dpkg and apt.
+    Apt,
+    /// rpm, under dnf, yum, microdnf or zypper, with its database.
+    Rpm(PathBuf),
+}
+
+/// Where each keeps its database, for the message when there is none.
+pub const DATABASES: &str = "dpkg status, rpm database";
+
+/// The package manager of the system, by what the system is; of an unknown one by whose database is there.
+pub fn detect(root: &Root, platform: &Platform) -> Option<PackageManager> {
+    let apt = || apt::is_present(root).then_some(PackageManager::Apt);
+    let rpm = || rpm::find(root).map(PackageManager::Rpm);
+    match platform.operating_system.map(domain::model::platform::OperatingSystem::scheme) {
+        Some(Scheme::Rpm) => rpm(),
+        Some(Scheme::Deb) => apt(),
+        _ => apt().or_else(rpm),
+    }
+}
+
+/// Most of a tool's output that is shown, in characters.
+const OUTPUT_LENGTH_MAX: usize = 500;
+
+/// Runs the tool that brings lists up to date.
+fn refresh_with(tool: &str, arguments: &[&str]) -> Option<Problem> {
+    let failed = |message: String| {
+        let problem = Problem::new(ProblemCode::RefreshFailed, format!("{tool} {}", arguments.last().copied().unwrap_or_default()), message);
+        Some(problem.with_hint(format!("run `{tool}` by hand to see more, or scan with --no-refresh")))
+    };
+    match Command::new(tool).args(arguments).env("LC_ALL", "C").stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stderr);
+            let start: String = text.trim().chars().take(OUTPUT_LENGTH_MAX).collect();
+            failed(format!("`{tool}` failed to refresh the package lists: {start}"))
+        }
+        Err(error) => failed(format!("failed to start `{tool}`: {error}")),
+    }
+}
+
+impl PackageManager {
+    /// What changes whenever packages or lists do.
+    pub fn watched(&self, root: &Root) -> Vec<PathBuf> {
+        match self {
+            Self::Apt => [apt::STATUS_PATH, apt::LISTS_PATH].map(|path| root.join(path)).to_vec(),
+            Self::Rpm(database) => vec![database.clone()],
+        }
+    }
+
+    /// Reads everything. `cache` is a folder for what makes the next scan faster.
+    pub fn collect(&self, root: &Root, platform: &Platform, cache: Option<&Path>, problems: &mut Vec<Problem>) -> io::Result<PackageFacts> {
+        match self {
+            Self::Apt => apt::collect(root, cache, problems),
+            Self::Rpm(database) => rpm::collect(root, database, platform, cache, problems),
+        }
+    }
+
+    /// Brings the lists of the running system up to date with the native tool. What goes wrong is a problem of
+    /// the report, because the lists of the last refresh are still there to judge by.
+    pub fn refresh(&self, root: &Root) -> Option<Problem> {
+        if !root.is_running_system() {
+            return None;
+        }
+        match self {
+            Self::Apt => apt::refresh(),
+            Self::Rpm(_) => rpm::refresh(root),
+        }
+    }
+}

@@ -4,3 +4,4 @@
 mod apt_candidates;
 mod apt_files;
 mod deb_versions;
+mod rpm_candidates;

@@ -5,7 +5,6 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use agent::inventory;
-use agent::package_manager::apt;
 use agent::root::Root;
 use anyhow::Context;
 use domain::decide::judge::{self, LIST_AGE_DAYS_MAX};
@@ -75,8 +74,9 @@ pub fn refresh(root: &Root, printer: &Printer) -> Option<Problem> {
         printer.note("package lists are judged as they are: only root can refresh them");
         return None;
     }
-    printer.note("refreshing package lists (apt-get update)");
-    apt::refresh(root)
+    let manager = inventory::package_manager(root)?;
+    printer.note("refreshing package lists");
+    manager.refresh(root)
 }
 
 fn judge(inventory: &Inventory, custom: Option<(Baseline, BaselineSource)>, list_age_days: u16) -> ScanReport {

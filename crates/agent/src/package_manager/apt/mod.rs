@@ -33,6 +33,7 @@ use self::index::{EVERYTHING, Index, ListReader, Subject};
 use self::lists::ListFile;
 use self::policy::{Origin, Policy, VersionView};
 use self::stanza::text;
+use crate::package_manager::PackageFacts;
 use crate::root::{Root, unreadable};
 
 pub use self::refresh::refresh;
@@ -41,21 +42,6 @@ pub use self::status::{STATUS_PATH, fill_install_dates};
 /// Where apt keeps package lists.
 pub const LISTS_PATH: &str = "/var/lib/apt/lists";
 
-/// What apt and dpkg know about a node.
-#[derive(Debug)]
-pub struct AptFacts {
-    /// Native architecture.
-    pub architecture: String,
-    /// Installed packages.
-    pub packages: Vec<InstalledPackage>,
-    /// Newer versions of them.
-    pub available: Vec<AvailableVersion>,
-    /// Repositories with lists on disk.
-    pub repositories: Vec<Repository>,
-    /// When the lists were last refreshed.
-    pub lists_refreshed_at: Option<Timestamp>,
-}
-
 /// Whether the root holds a system that dpkg manages.
 pub fn is_present(root: &Root) -> bool {
     root.join(STATUS_PATH).is_file()
@@ -63,7 +49,7 @@ pub fn is_present(root: &Root) -> bool {
 
 /// Reads everything. `cache` is the folder for the index over the lists; without one, or where it
 /// cannot be written, the index lives for this call only.
-pub fn collect(root: &Root, cache: Option<&Path>, problems: &mut Vec<Problem>) -> std::io::Result<AptFacts> {
+pub fn collect(root: &Root, cache: Option<&Path>, problems: &mut Vec<Problem>) -> std::io::Result<PackageFacts> {
     let config = AptConfig::read(root, problems);
     let mut packages = status::read(root, problems)?;
     let architectures = find_architectures(root, &config, &packages, problems);
@@ -81,7 +67,7 @@ pub fn collect(root: &Root, cache: Option<&Path>, problems: &mut Vec<Problem>) -
     for (package, of_package) in packages.iter_mut().zip(offered) {
         decide_package(package, of_package, &found.repositories, &policy, &native, &phasing, &mut available);
     }
-    Ok(AptFacts { architecture: native, packages, available, repositories: found.repositories, lists_refreshed_at: refreshed_at(root) })
+    Ok(PackageFacts { architecture: Some(native), packages, available, repositories: found.repositories, lists_refreshed_at: refreshed_at(root) })
 }
 
 /// When apt last brought its lists up to date: the newest of what it touches then. The lists

@@ -35,8 +35,6 @@ enum Format {
 pub struct RpmPackage {
     /// The package.
     pub package: InstalledPackage,
-    /// Who made it.
-    pub vendor: Option<String>,
     /// The release of the system that it stands for, such as `9` of a package that provides `system-release`.
     pub system_release: Option<String>,
 }
@@ -154,7 +152,6 @@ fn package(header: &Header) -> Option<RpmPackage> {
         architecture: text(tag::ARCHITECTURE).unwrap_or_else(|| "noarch".to_owned()),
         version: rpm::join(&epoch, &text(tag::VERSION)?, &text(tag::RELEASE)?),
         source_rpm: text(tag::SOURCE_RPM),
-        vendor: text(tag::VENDOR),
         installed_at: header.number(tag::INSTALL_TIME),
     };
     let release = header.texts(tag::PROVIDES).zip(header.texts(tag::PROVIDES_VERSIONS)).find(|(name, _)| name == "system-release" || name == "distribution-release");
@@ -168,7 +165,6 @@ struct Fields {
     architecture: String,
     version: String,
     source_rpm: Option<String>,
-    vendor: Option<String>,
     installed_at: Option<u32>,
 }
 
@@ -194,7 +190,7 @@ impl Fields {
             advisory: None,
             installed_at: self.installed_at.map(|seconds| Timestamp::from_millis(i64::from(seconds) * 1000)),
         };
-        RpmPackage { package, vendor: self.vendor, system_release: None }
+        RpmPackage { package, system_release: None }
     }
 }
 
@@ -208,7 +204,7 @@ pub fn split_source(file: &str) -> Option<(&str, &str)> {
 
 /// Asks the `rpm` of the node, or this machine's for another root.
 fn query(root: &Root) -> io::Result<Vec<RpmPackage>> {
-    const FORMAT: &str = "%{NAME}\\t%{ARCH}\\t%|EPOCH?{%{EPOCH}}:{0}|\\t%{VERSION}\\t%{RELEASE}\\t%{SOURCERPM}\\t%{VENDOR}\\t%{INSTALLTIME}\\n";
+    const FORMAT: &str = "%{NAME}\\t%{ARCH}\\t%|EPOCH?{%{EPOCH}}:{0}|\\t%{VERSION}\\t%{RELEASE}\\t%{SOURCERPM}\\t%{INSTALLTIME}\\n";
     let path = root.path().display().to_string();
     let mut arguments = vec!["-qa", "--qf", FORMAT];
     if !root.is_running_system() {
@@ -220,14 +216,13 @@ fn query(root: &Root) -> io::Result<Vec<RpmPackage>> {
 
 fn parse_queried(line: &str) -> Option<RpmPackage> {
     let fields: Vec<_> = line.split('\t').collect();
-    let &[name, architecture, epoch, version, release, source, vendor, installed_at] = fields.as_slice() else { return None };
+    let &[name, architecture, epoch, version, release, source, installed_at] = fields.as_slice() else { return None };
     let given = |text: &str| (text != "(none)").then(|| text.to_owned());
     let fields = Fields {
         name: name.to_owned(),
         architecture: given(architecture).unwrap_or_else(|| "noarch".to_owned()),
         version: rpm::join(epoch, version, release),
         source_rpm: given(source),
-        vendor: given(vendor),
         installed_at: installed_at.parse().ok(),
     };
     Some(fields.package())

@@ -10,7 +10,6 @@ pub mod tag {
     pub const RELEASE: u32 = 1002;
     pub const EPOCH: u32 = 1003;
     pub const INSTALL_TIME: u32 = 1008;
-    pub const VENDOR: u32 = 1011;
     pub const ARCHITECTURE: u32 = 1022;
     pub const SOURCE_RPM: u32 = 1044;
     pub const PROVIDES: u32 = 1047;

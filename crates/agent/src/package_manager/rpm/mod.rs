@@ -1,4 +1,10 @@
-//! rpm.
+//! rpm under dnf (4 and 5), yum, microdnf and zypper: Red Hat and its kin, Fedora, Amazon, SUSE.
+//!
+//! A scan reads the rpm database and the metadata that the native tool keeps on disk, and starts no
+//! program (save `rpm`, for databases of Berkeley DB). Only `refresh` runs the native tool, because
+//! fetching and verifying metadata is its business. Checked against dnf 4.23 and zypper 1.14.
+
+mod candidates;
 mod catalog;
 mod config;
 mod database;
@@ -7,3 +13,162 @@ mod primary;
 mod repomd;
 mod updateinfo;
 mod xml;
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use domain::model::platform::Platform;
+use domain::model::problem::{Problem, ProblemCode};
+use domain::model::repository::Repository;
+use domain::model::time::Timestamp;
+use sha2::{Digest, Sha256};
+
+use self::catalog::{Catalog, CatalogWriter, Line};
+use self::config::RepositoryConfig;
+use self::database::RpmPackage;
+use self::repomd::Metadata;
+use super::PackageFacts;
+use crate::root::Root;
+
+pub use self::database::find;
+
+/// Where dnf, dnf5, yum and zypper keep metadata.
+const DNF_CACHE: &str = "/var/cache/dnf";
+const DNF5_CACHE: &str = "/var/cache/libdnf5";
+const YUM_CACHE: &str = "/var/cache/yum";
+const ZYPPER_CACHE: &str = "/var/cache/zypp/raw";
+/// How to bring metadata up to date, for hints.
+const REFRESH_HINT: &str = "run `dnf makecache` or `zypper refresh` on the node";
+
+/// A repository whose metadata is on disk.
+struct Source {
+    config: RepositoryConfig,
+    catalog: Catalog,
+}
+
+/// Reads everything.
+pub fn collect(root: &Root, database: &Path, platform: &Platform, cache: Option<&Path>, problems: &mut Vec<Problem>) -> io::Result<PackageFacts> {
+    let packages = database::read(root, database, problems)?;
+    let architecture = native_architecture(&packages).unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+    let release = packages.iter().find_map(|package| package.system_release.clone()).or_else(|| platform.release.clone()).unwrap_or_default();
+    let (main, configs) = config::read(root, &release, &architecture, problems);
+    let folders = CacheFolders { root, dnf: main.cache_folder.clone().unwrap_or_else(|| DNF_CACHE.to_owned()), yum: format!("{YUM_CACHE}/{architecture}/{release}") };
+    let (mut sources, mut repositories, mut refreshed_at) = (Vec::new(), Vec::new(), None::<Timestamp>);
+    for config in configs {
+        let Some(folder) = folders.find(&config) else {
+            let problem = Problem::new(ProblemCode::ListsMissing, &config.id, format!("the metadata of the repository `{}` is not on disk", config.id));
+            problems.push(problem.with_hint(REFRESH_HINT));
+            continue;
+        };
+        match open(&folder, &config, root, cache) {
+            Ok((metadata, catalog)) => {
+                let at = std::fs::metadata(folder.join("repomd.xml")).and_then(|file| file.modified()).ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+                let at = at.and_then(|since| i64::try_from(since.as_millis()).ok()).map(Timestamp::from_millis);
+                // The oldest of them is what nothing newer is known of.
+                refreshed_at = Some(refreshed_at.map_or(at, |oldest| at.map(|at| at.min(oldest)))).flatten();
+                repositories.push(repository(&config, &metadata, &catalog, &architecture));
+                sources.push(Source { config, catalog });
+            }
+            Err(error) => {
+                let message = format!("the metadata of the repository `{}` cannot be used: {error}", config.id);
+                problems.push(Problem::new(ProblemCode::FileUnreadable, &config.id, message).with_hint(REFRESH_HINT));
+            }
+        }
+    }
+    let (packages, available) = candidates::find(packages, &sources, &main);
+    Ok(PackageFacts { architecture: Some(architecture), packages, available, repositories, lists_refreshed_at: refreshed_at })
+}
+
+/// The metadata of a repository; its catalog is made when it is not kept yet.
+fn open(folder: &Path, config: &RepositoryConfig, root: &Root, cache: Option<&Path>) -> io::Result<(Metadata, Catalog)> {
+    let metadata = Metadata::open(folder)?;
+    if config.is_metadata_signed && !folder.join("repomd.xml.asc").is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it must be signed, and there is no repomd.xml.asc"));
+    }
+    let place = format!("{}\n{}", root.path().canonicalize().unwrap_or_else(|_| root.path().to_owned()).display(), config.id);
+    let kept = cache.map(|cache| cache.join(format!("rpm-{}.catalog", &blake3::hash(place.as_bytes()).to_hex()[..16])));
+    if let Some(catalog) = kept.as_ref().and_then(|path| Catalog::open(path, &metadata.digest)) {
+        return Ok((metadata, catalog));
+    }
+    let mut writer = CatalogWriter::new(&metadata.digest);
+    if let Some(input) = metadata.read("primary")? {
+        primary::read(input, &mut writer)?;
+    }
+    if let Some(input) = metadata.read("updateinfo")? {
+        updateinfo::read(input, &mut writer)?;
+    }
+    let catalog = writer.finish();
+    if let Some(path) = kept {
+        // It is a cache: where it cannot be kept, the next scan makes it again.
+        let _ = catalog.save(&path);
+    }
+    Ok((metadata, catalog))
+}
+
+fn repository(config: &RepositoryConfig, metadata: &Metadata, catalog: &Catalog, architecture: &str) -> Repository {
+    let (_, after_scheme) = config.uri.split_once("://").unwrap_or(("", &config.uri));
+    let authority = after_scheme.split('/').next().unwrap_or_default();
+    let site = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    Repository {
+        origin: catalog.lines().find_map(|line| if let Line::Vendor(vendor) = line { Some(vendor.to_owned()) } else { None }),
+        label: Some(config.id.clone()),
+        suite: None,
+        codename: None,
+        component: None,
+        version: None,
+        architecture: Some(architecture.to_owned()),
+        site: if config.uri.starts_with("file:") { String::new() } else { site.to_owned() },
+        uri: config.uri.replace(authority, site),
+        released_at: metadata.revision.and_then(|seconds| seconds.checked_mul(1000)).map(Timestamp::from_millis),
+        valid_until: None,
+        trusted: config.is_signed,
+        not_automatic: false,
+        but_automatic_upgrades: false,
+    }
+}
+
+/// The architecture of most packages that have one.
+fn native_architecture(packages: &[RpmPackage]) -> Option<String> {
+    let mut times = HashMap::<&str, usize>::new();
+    for package in packages.iter().filter(|package| package.package.architecture != "noarch") {
+        *times.entry(&package.package.architecture).or_default() += 1;
+    }
+    times.into_iter().max_by_key(|(name, n)| (*n, *name)).map(|(architecture, _)| architecture.to_owned())
+}
+
+struct CacheFolders<'a> {
+    root: &'a Root,
+    dnf: String,
+    yum: String,
+}
+
+impl CacheFolders<'_> {
+    /// The folder with the newest metadata of a repository that any of the tools keeps.
+    fn find(&self, config: &RepositoryConfig) -> Option<PathBuf> {
+        // dnf tells apart repositories that had one id at different times.
+        let hash = &repomd::hex(&Sha256::digest(config.uri.as_bytes()))[..16];
+        let id = &config.id;
+        let named = [
+            format!("{}/{id}-{hash}/repodata", self.dnf),
+            format!("{DNF_CACHE}/{id}-{hash}/repodata"),
+            format!("{DNF5_CACHE}/{id}-{hash}/repodata"),
+            format!("{ZYPPER_CACHE}/{id}/repodata"),
+            format!("{}/{id}", self.yum),
+        ];
+        let modified = |path: &PathBuf| std::fs::metadata(path.join("repomd.xml")).and_then(|file| file.modified()).ok();
+        named.iter().map(|path| self.root.join(path)).filter(|path| modified(path).is_some()).max_by_key(modified)
+    }
+}
+
+/// Runs the native tool that is there.
+pub fn refresh(root: &Root) -> Option<Problem> {
+    let tools: [(&str, &[&str]); 4] =
+        [("dnf", &["-q", "-y", "makecache"]), ("zypper", &["--non-interactive", "--quiet", "refresh"]), ("yum", &["-q", "-y", "makecache"]), ("microdnf", &["-y", "makecache"])];
+    let found = tools.into_iter().find(|(tool, _)| ["/usr/bin", "/bin"].iter().any(|folder| root.join(&format!("{folder}/{tool}")).exists()));
+    let Some((tool, arguments)) = found else {
+        let problem = Problem::new(ProblemCode::RefreshFailed, "refresh", "there is neither dnf nor zypper, yum or microdnf on the node");
+        return Some(problem.with_hint("scan with --no-refresh"));
+    };
+    super::refresh_with(tool, arguments)
+}

@@ -320,7 +320,7 @@ impl LocalNode {
         let root = Root::new("/");
         let refresh = self.refresh;
         let collected = tokio::task::spawn_blocking(move || {
-            let problem = refresh.then(|| agent::package_manager::apt::refresh(&root)).flatten();
+            let problem = if refresh { inventory::package_manager(&root).and_then(|manager| manager.refresh(&root)) } else { None };
             let mut inventory = inventory::collect(&root, Some(&settings::cache_folder()), SystemClock.now())?;
             inventory.problems.extend(problem);
             anyhow::Ok(inventory)

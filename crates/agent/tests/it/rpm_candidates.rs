@@ -1,0 +1,198 @@
+//! What the rpm family offers, against dnf itself on the same roots.
+
+use std::collections::BTreeSet;
+
+use agent::inventory;
+use agent::root::Root;
+use domain::model::inventory::Inventory;
+use domain::model::patch::{Classification, Offer};
+use domain::model::time::Timestamp;
+use domain::model::version::rpm;
+use testkit::roots::Overlay;
+use testkit::rpm::{Repository, configure, folder, node};
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+const INSTALLED: &[&str] = &[
+    "fedora-release 0 41 1 noarch",
+    "tb-lib 0 1.0 1 x86_64",
+    "tb-svc 0 1.0 1 noarch",
+    "tb-epoch 0 9.0 1 x86_64",
+    "tb-old 0 1.0 1 noarch",
+    "tb-multi 0 1.0 1 x86_64",
+    "tb-multi 0 1.0 1 i686",
+    "tb-moved 0 1.0 1 noarch",
+    "tb-mod 0 1.0 1 x86_64",
+    "kernel 0 6.1.0 1 x86_64",
+    "kernel 0 6.1.5 1 x86_64",
+];
+
+const CHANGES_ARCHITECTURE: &str = "from no architecture to one";
+
+fn scan(node: &Overlay) -> Inventory {
+    inventory::collect(&Root::new(node.path()), None, NOW).unwrap()
+}
+
+/// `name-[epoch:]version-release.arch` without an epoch of zero.
+fn nevra(name: &str, version: &str, architecture: &str) -> String {
+    format!("{name}-{}.{architecture}", version.strip_prefix("0:").unwrap_or(version))
+}
+
+/// What an upgrade would bring, as `dnf upgrade --assumeno` prints it.
+fn dnf_transaction(node: &Overlay, command: &str) -> BTreeSet<String> {
+    let printed = node.shell(&format!("COLUMNS=200 dnf {command} --assumeno 2>/dev/null || true"));
+    let mut found = BTreeSet::new();
+    let mut counts = false;
+    for line in printed.lines() {
+        if line.ends_with(':') && !line.starts_with(' ') {
+            counts = line.starts_with("Upgrading") || (line.starts_with("Installing:") && !line.contains("dependencies"));
+            continue;
+        }
+        let words: Vec<_> = line.split_whitespace().collect();
+        if let (true, true, [name, architecture, version, _, ..]) = (counts, line.starts_with(' '), words.as_slice()) {
+            found.insert(nevra(name, version, architecture));
+        }
+    }
+    found
+}
+
+/// Advisories that are newer than what is installed, as `dnf updateinfo list` prints them.
+fn dnf_advisories(node: &Overlay, flags: &str) -> BTreeSet<(String, String)> {
+    let printed = node.shell(&format!("dnf -q updateinfo list {flags}"));
+    printed.lines().filter_map(|line| Some((line.split_whitespace().next()?.to_owned(), line.split_whitespace().last()?.to_owned()))).collect()
+}
+
+fn candidates(inventory: &Inventory) -> BTreeSet<String> {
+    let available = inventory.available.iter().filter(|version| version.offer == Offer::Candidate);
+    available.map(|version| nevra(&version.name, &version.version, &version.architecture)).collect()
+}
+
+/// Every case: its name, what more there is in the main configuration, and repositories with what more
+/// there is in theirs.
+fn cases() -> Vec<(&'static str, &'static str, Vec<(&'static str, &'static str, Repository)>)> {
+    let repository = Repository::default;
+    let plain = || {
+        repository().package("tb-lib 0 1.1 1 x86_64").package("tb-lib 0 1.2 1 x86_64").advisory("SA-1", "security", "Critical", &["tb-lib 0 1.1 1 x86_64"]).advisory(
+            "BA-2",
+            "bugfix",
+            "None",
+            &["tb-lib 0 1.2 1 x86_64"],
+        )
+    };
+    vec![
+        ("nothing newer", "", vec![("base", "", repository().package("tb-lib 0 1.0 1 x86_64").package("tb-svc 0 0.9 1 noarch"))]),
+        ("a fix and a later version", "", vec![("base", "", plain())]),
+        (
+            "epochs",
+            "",
+            vec![("base", "", repository().package("tb-epoch 2 1.0 1 x86_64").package("tb-epoch 0 10 1 x86_64").advisory("SA-1", "security", "Low", &["tb-epoch 2 1.0 1 x86_64"]))],
+        ),
+        ("a tilde and a caret", "", vec![("base", "", repository().package("tb-lib 0 1.0~rc1 1 x86_64").package("tb-lib 0 1.0^git1 1 x86_64").package("tb-svc 0 1.0~1 1 noarch"))]),
+        ("an advisory without severity", "", vec![("base", "", repository().package("tb-svc 0 1.1 1 noarch").advisory("SA-1", "security", "", &["tb-svc 0 1.1 1 noarch"]))]),
+        (
+            "one advisory twice with different content",
+            "",
+            vec![
+                ("base", "", repository().package("tb-lib 0 1.1 1 x86_64").advisory("SA-1", "security", "Low", &["tb-lib 0 1.1 1 x86_64"])),
+                ("updates", "", repository().package("tb-svc 0 1.1 1 noarch").advisory("SA-1", "security", "Critical", &["tb-lib 0 1.1 1 x86_64", "tb-svc 0 1.1 1 noarch"])),
+            ],
+        ),
+        ("an exclude of the main configuration", "exclude=tb-l*", vec![("base", "", plain().package("tb-svc 0 1.1 1 noarch"))]),
+        ("an exclude of a repository", "", vec![("base", "excludepkgs=tb-lib-1.2-1.x86_64", plain()), ("other", "", repository().package("tb-svc 0 1.1 1 noarch"))]),
+        ("includes of a repository", "", vec![("base", "includepkgs=tb-svc tb-epoch.x86_64", plain().package("tb-svc 0 1.1 1 noarch").package("tb-epoch 1 1 1 x86_64"))]),
+        (
+            "priorities",
+            "",
+            vec![
+                ("base", "priority=10", repository().package("tb-lib 0 1.1 1 x86_64")),
+                ("updates", "", repository().package("tb-lib 0 1.2 1 x86_64").package("tb-svc 0 1.1 1 noarch")),
+            ],
+        ),
+        ("one version in several repositories", "", vec![("base", "", plain()), ("mirror", "", plain())]),
+        (
+            "two architectures of one package",
+            "",
+            vec![(
+                "base",
+                "",
+                repository().package("tb-multi 0 1.1 1 x86_64").package("tb-multi 0 1.1 1 i686").package("tb-lib 0 1.5 1 i686").advisory(
+                    "SA-1",
+                    "security",
+                    "Moderate",
+                    &["tb-multi 0 1.1 1 x86_64", "tb-multi 0 1.1 1 i686", "tb-lib 0 1.5 1 i686"],
+                ),
+            )],
+        ),
+        (
+            "kernels side by side",
+            "",
+            vec![(
+                "base",
+                "",
+                repository()
+                    .package("kernel 0 6.1.3 1 x86_64")
+                    .package("kernel 0 6.1.9 1 x86_64")
+                    .advisory("SA-1", "security", "Important", &["kernel 0 6.1.9 1 x86_64"])
+                    .suggesting("reboot"),
+            )],
+        ),
+        ("a disabled repository", "", vec![("base", "", plain()), ("off", "enabled=0", repository().package("tb-svc 0 7 1 noarch"))]),
+        (CHANGES_ARCHITECTURE, "", vec![("base", "", repository().package("tb-moved 0 1.1 1 x86_64").package("tb-svc 0 1.1 1 i686"))]),
+        ("a repository with variables", "", vec![("base", "name=$releasever $basearch", plain())]),
+    ]
+}
+
+#[test]
+fn candidates_and_advisories_are_those_of_dnf() {
+    let node = node(INSTALLED);
+    let main = std::fs::read_to_string(node.path().join("etc/dnf/dnf.conf")).unwrap();
+    for (name, more, repositories) in cases() {
+        node.shell("rm -rf /etc/yum.repos.d/* /var/cache/dnf /repositories");
+        node.write("etc/dnf/dnf.conf", &format!("{main}{more}\n"));
+        for (id, more, repository) in &repositories {
+            repository.write(&node, &folder(id));
+            configure(&node, id, more);
+        }
+        node.shell("dnf -q makecache");
+        let inventory = scan(&node);
+        assert_eq!(inventory.problems, [], "{name}");
+        // A patch goes by the architecture of what is installed, also where it brings another.
+        let plain =
+            |nevras: BTreeSet<String>| if name == CHANGES_ARCHITECTURE { nevras.iter().map(|nevra| nevra.rsplit_once('.').unwrap().0.to_owned()).collect() } else { nevras };
+        assert_eq!(plain(candidates(&inventory)), plain(dnf_transaction(&node, "upgrade")), "{name}: what an upgrade brings");
+
+        // `dnf updateinfo` lists what is newer even where an exclude or the priority of a repository keeps an
+        // upgrade from bringing it; an exclude of the main configuration hides the installed package too.
+        let hidden_everywhere = |offer: &Offer| matches!(offer, Offer::Excluded { by } if by.starts_with("the main configuration"));
+        let ours = |wanted: &dyn Fn(&Offer, Classification) -> bool| -> BTreeSet<(String, String)> {
+            let advised = inventory.available.iter().filter_map(|version| Some((version, version.advisory.as_deref()?)));
+            let wanted = advised.filter(|(version, advisory)| wanted(&version.offer, advisory.classification));
+            wanted.flat_map(|(version, advisory)| advisory.ids.iter().map(|id| (id.clone(), nevra(&version.name, &version.version, &version.architecture)))).collect()
+        };
+        assert_eq!(ours(&|offer, _| !hidden_everywhere(offer)), dnf_advisories(&node, ""), "{name}: advisories");
+        let security = ours(&|offer, classification| !hidden_everywhere(offer) && classification == Classification::Security);
+        assert_eq!(security, dnf_advisories(&node, "--security"), "{name}: security advisories");
+        let names = |nevras: BTreeSet<String>| nevras.iter().map(|nevra| nevra.rsplitn(3, '-').nth(2).unwrap_or_default().to_owned()).collect::<BTreeSet<_>>();
+        let installable = ours(&|offer, classification| offer.is_installable() && classification == Classification::Security);
+        let minimal = dnf_transaction(&node, "upgrade-minimal --security");
+        assert_eq!(names(installable.into_iter().map(|(_, nevra)| nevra).collect()), names(minimal), "{name}: packages with a security update");
+    }
+}
+
+#[test]
+fn installed_packages_are_those_of_rpm() {
+    let node = node(INSTALLED);
+    let inventory = scan(&node);
+    let printed = node.shell("rpm -qa --qf '%{NAME} %{EPOCH}:%{VERSION}-%{RELEASE} %{ARCH} %{INSTALLTIME}\\n'");
+    let mut native: Vec<_> = printed.lines().map(|line| line.replace(" 0:", " ")).collect();
+    let seconds = |at: Option<Timestamp>| at.unwrap().as_millis() / 1000;
+    let mut ours: Vec<_> =
+        inventory.packages.iter().map(|package| format!("{} {} {} {}", package.name, package.version, package.architecture, seconds(package.installed_at))).collect();
+    native.sort();
+    ours.sort();
+    assert_eq!(ours, native);
+    let kernels: Vec<_> = inventory.packages.iter().filter(|package| package.name == "kernel").map(|package| (package.version.as_str(), package.older_of_several)).collect();
+    assert_eq!(kernels, [("6.1.5-1", false), ("6.1.0-1", true)]);
+    assert_eq!((inventory.platform.product.as_str(), inventory.platform.architecture.as_str()), ("Fedora41", "x86_64"));
+    assert!(rpm::compare("1-1", "1-2").is_lt());
+}
