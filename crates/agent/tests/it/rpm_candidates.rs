@@ -67,9 +67,11 @@ fn candidates(inventory: &Inventory) -> BTreeSet<String> {
     available.map(|version| nevra(&version.name, &version.version, &version.architecture)).collect()
 }
 
-/// Every case: its name, what more there is in the main configuration, and repositories with what more
-/// there is in theirs.
-fn cases() -> Vec<(&'static str, &'static str, Vec<(&'static str, &'static str, Repository)>)> {
+/// Its name, what more there is in the main configuration, and repositories with what more there is in
+/// theirs.
+type Case = (&'static str, &'static str, Vec<(&'static str, &'static str, Repository)>);
+
+fn cases() -> Vec<Case> {
     let repository = Repository::default;
     let plain = || {
         repository().package("tb-lib 0 1.1 1 x86_64").package("tb-lib 0 1.2 1 x86_64").advisory("SA-1", "security", "Critical", &["tb-lib 0 1.1 1 x86_64"]).advisory(

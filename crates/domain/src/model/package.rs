@@ -10,6 +10,7 @@ use crate::model::time::Timestamp;
 
 /// One installed package with the facts that decisions need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
 pub struct InstalledPackage {
     /// Binary package name.
     pub name: String,

@@ -28,6 +28,7 @@ pub struct MainConfig {
 
 /// One repository that is enabled.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "options of the file, each on its own")]
 pub struct RepositoryConfig {
     /// Its id, such as `baseos`.
     pub id: String,
@@ -61,7 +62,7 @@ pub fn read(root: &Root, release: &str, architecture: &str, problems: &mut Vec<P
     let mut repositories = Vec::<RepositoryConfig>::new();
     let folders = main.get("reposdir").map(|folders| words(folders)).filter(|folders| !folders.is_empty());
     for folder in folders.unwrap_or_else(|| REPOSITORY_FOLDERS.map(str::to_owned).to_vec()) {
-        for file in root.list_names(&folder, problems).into_iter().filter(|name| name.ends_with(".repo")) {
+        for file in root.list_names(&folder, problems).into_iter().filter(|name| name.strip_suffix(".repo").is_some()) {
             let path = format!("{folder}/{file}");
             let text = root.read_text(&path, problems).unwrap_or_default();
             for (id, section) in parse(&text, &path, problems) {
@@ -181,15 +182,12 @@ impl Variables {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('$') {
             result.push_str(before);
-            let (name, otherwise, left) = match after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
-                Some((inner, left)) => {
-                    let (name, otherwise) = inner.split_once(':').map_or((inner, None), |(name, otherwise)| (name, Some(otherwise)));
-                    (name, otherwise, left)
-                }
-                None => {
-                    let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
-                    (&after[..end], None, &after[end..])
-                }
+            let (name, otherwise, left) = if let Some((inner, left)) = after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+                let (name, otherwise) = inner.split_once(':').map_or((inner, None), |(name, otherwise)| (name, Some(otherwise)));
+                (name, otherwise, left)
+            } else {
+                let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
+                (&after[..end], None, &after[end..])
             };
             let value = self.0.get(name).filter(|value| !value.is_empty());
             match (value, otherwise.and_then(|otherwise| otherwise.split_at_checked(1))) {
