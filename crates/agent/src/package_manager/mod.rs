@@ -1,6 +1,8 @@
 //! Package managers, one folder each. Only `detect` tells them apart.
 
+mod apk;
 pub mod apt;
+mod pacman;
 pub mod rpm;
 mod unpack;
 
@@ -10,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use domain::model::package::InstalledPackage;
 use domain::model::patch::AvailableVersion;
-use domain::model::platform::Platform;
+use domain::model::platform::{OperatingSystem, Platform};
 use domain::model::problem::{Problem, ProblemCode};
 use domain::model::repository::Repository;
 use domain::model::time::Timestamp;
@@ -40,19 +42,27 @@ pub enum PackageManager {
     Apt,
     /// rpm, under dnf, yum, microdnf or zypper, with its database.
     Rpm(PathBuf),
+    /// apk, with its database.
+    Apk(PathBuf),
+    /// pacman, with its database.
+    Pacman(PathBuf),
 }
 
 /// Where each keeps its database, for the message when there is none.
-pub const DATABASES: &str = "dpkg status, rpm database";
+pub const DATABASES: &str = "database of dpkg, rpm, apk or pacman";
 
 /// The package manager of the system, by what the system is; of an unknown one by whose database is there.
 pub fn detect(root: &Root, platform: &Platform) -> Option<PackageManager> {
     let apt = || apt::is_present(root).then_some(PackageManager::Apt);
     let rpm = || rpm::find(root).map(PackageManager::Rpm);
-    match platform.operating_system.map(domain::model::platform::OperatingSystem::scheme) {
-        Some(Scheme::Rpm) => rpm(),
+    let apk = || apk::find(root).map(PackageManager::Apk);
+    let pacman = || pacman::find(root).map(PackageManager::Pacman);
+    match platform.operating_system.map(OperatingSystem::scheme) {
         Some(Scheme::Deb) => apt(),
-        _ => apt().or_else(rpm),
+        Some(Scheme::Rpm) => rpm(),
+        Some(Scheme::Apk) => apk(),
+        Some(Scheme::Alpm) => pacman(),
+        None => apt().or_else(rpm).or_else(apk).or_else(pacman),
     }
 }
 
@@ -81,7 +91,8 @@ impl PackageManager {
     pub fn watched(&self, root: &Root) -> Vec<PathBuf> {
         match self {
             Self::Apt => [apt::STATUS_PATH, apt::LISTS_PATH].map(|path| root.join(path)).to_vec(),
-            Self::Rpm(database) => vec![database.clone()],
+            Self::Rpm(database) | Self::Apk(database) => vec![database.clone()],
+            Self::Pacman(database) => vec![database.join("local"), database.join("sync")],
         }
     }
 
@@ -90,6 +101,8 @@ impl PackageManager {
         match self {
             Self::Apt => apt::collect(root, cache, problems),
             Self::Rpm(database) => rpm::collect(root, database, platform, cache, problems),
+            Self::Apk(database) => apk::collect(root, database, problems),
+            Self::Pacman(database) => pacman::collect(root, database, problems),
         }
     }
 
@@ -102,6 +115,9 @@ impl PackageManager {
         match self {
             Self::Apt => apt::refresh(),
             Self::Rpm(_) => rpm::refresh(root),
+            Self::Apk(_) => refresh_with("apk", &["--quiet", "--no-interactive", "update"]),
+            // Refreshing alone would let the next single installation mix versions of two days.
+            Self::Pacman(_) => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Opening files as package managers keep them: plain, or packed in any of the usual ways.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 /// Memory that an xz decoder may use; `xz -9` needs 65 MiB.
@@ -11,7 +11,23 @@ const XZ_MEMORY_MAX: u64 = 128 * 1024 * 1024;
 pub fn open(path: &Path, bytes_max: u64) -> io::Result<Unpacked> {
     let file = File::open(path)?;
     let packed = BufReader::with_capacity(64 * 1024, file);
-    let reader: Box<dyn Read> = match path.extension().and_then(|extension| extension.to_str()) {
+    unpack(packed, path.extension().and_then(|extension| extension.to_str()), bytes_max)
+}
+
+/// Opens a file whose name does not say how it is packed.
+pub fn open_by_content(path: &Path, bytes_max: u64) -> io::Result<Unpacked> {
+    let mut packed = BufReader::with_capacity(64 * 1024, File::open(path)?);
+    let kind = match packed.fill_buf()? {
+        [0x1f, 0x8b, ..] => Some("gz"),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some("xz"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zst"),
+        _ => None,
+    };
+    unpack(packed, kind, bytes_max)
+}
+
+fn unpack(packed: BufReader<File>, kind: Option<&str>, bytes_max: u64) -> io::Result<Unpacked> {
+    let reader: Box<dyn Read> = match kind {
         Some("lz4") => Box::new(lz4_flex::frame::FrameDecoder::new(packed)),
         Some("gz") => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
         Some("xz") => {
@@ -19,7 +35,7 @@ pub fn open(path: &Path, bytes_max: u64) -> io::Result<Unpacked> {
             Box::new(liblzma::bufread::XzDecoder::new_stream(packed, stream))
         }
         Some("zst") => Box::new(zstd::stream::read::Decoder::with_buffer(packed)?),
-        _ => Box::new(packed.into_inner()),
+        _ => Box::new(packed),
     };
     Ok(Unpacked { reader, left: bytes_max, bytes_max })
 }

@@ -9,6 +9,7 @@ use domain::model::advisory::Advisory;
 use domain::model::nevra;
 use domain::model::package::InstalledPackage;
 use domain::model::patch::{AvailableVersion, Offer};
+use domain::model::time::Timestamp;
 use domain::model::version::rpm;
 
 use super::Source;
@@ -133,7 +134,8 @@ fn decide(package: &InstalledPackage, mut found: Vec<Found>, sources: &[Source],
             priority: None,
             repositories: of_version.iter().map(|found| found.source).collect(),
             advisory: advisories.get(&(listed.name, listed.architecture, listed.version)).cloned(),
-            first_seen_at: None,
+            // Without an advisory a version exists since it was built.
+            first_seen_at: listed.built_at.and_then(|seconds| seconds.checked_mul(1000)).map(Timestamp::from_millis),
         });
     }
     (same.iter().map(|found| found.source).collect(), !newer.is_empty() && newer.iter().all(|found| found.hidden.is_some()))
