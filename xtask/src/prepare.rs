@@ -6,13 +6,16 @@ use std::process::Command;
 use crate::sh;
 
 /// A file that shows that a package is there, and the package.
-const PACKAGES: [(&str, &str); 11] = [
+const PACKAGES: [(&str, &str); 14] = [
     ("/usr/lib/postgresql", "postgresql"),
     ("/usr/sbin/debootstrap", "debootstrap"),
     ("/usr/sbin/ip", "iproute2"),
     ("/usr/sbin/ethtool", "ethtool"),
     ("/usr/bin/chromium", "chromium"),
     ("/usr/bin/chromedriver", "chromium-driver"),
+    ("/usr/bin/musl-gcc", "musl-tools"),
+    ("/usr/bin/pip", "python3-pip"),
+    ("/usr/bin/qemu-img", "qemu-utils"),
     ("/usr/bin/lz4", "lz4"),
     ("/usr/bin/zstd", "zstd"),
     ("/usr/bin/xz", "xz-utils"),
@@ -21,9 +24,10 @@ const PACKAGES: [(&str, &str); 11] = [
 ];
 
 /// What some tests cannot do without: what it is, a file that shows it, and parts of their names.
-const CAPABILITIES: [(&str, &str, &[&str]); 5] = [
-    ("the rights of root", "", &["testbed::", "apt_candidates::", "refresh::", "deb_versions::", "postgres"]),
-    ("debootstrap", "/usr/sbin/debootstrap", &["testbed::", "apt_candidates::", "refresh::", "deb_versions::"]),
+const CAPABILITIES: [(&str, &str, &[&str]); 6] = [
+    ("the rights of root", "", &["testbed::", "apt_candidates::", "refresh::", "native_versions::", "rpm_candidates::", "apk_candidates::", "pacman_candidates::", "postgres"]),
+    ("debootstrap", "/usr/sbin/debootstrap", &["testbed::", "apt_candidates::", "refresh::", "native_versions::", "rpm_candidates::", "pacman_candidates::"]),
+    ("qemu-img", "/usr/bin/qemu-img", &["apk_candidates::", "native_versions::"]),
     ("iproute2", "/usr/sbin/ip", &["testbed::"]),
     ("PostgreSQL", "/usr/lib/postgresql", &["postgres"]),
     ("Chromium", "/usr/bin/chromedriver", &["browser::"]),

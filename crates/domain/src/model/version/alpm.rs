@@ -16,8 +16,9 @@ pub fn compare(left: &str, right: &str) -> Ordering {
     if left == right {
         return Ordering::Equal;
     }
+    let have_releases = left.contains('-') && right.contains('-');
     let (left, right) = (rpm::split(left.as_bytes()), rpm::split(right.as_bytes()));
-    let releases = || if left.release.is_empty() || right.release.is_empty() { Ordering::Equal } else { compare_part(left.release, right.release) };
+    let releases = || if have_releases { compare_part(left.release, right.release) } else { Ordering::Equal };
     compare_numbers(left.epoch, right.epoch).then_with(|| compare_part(left.version, right.version)).then_with(releases)
 }
 
