@@ -4,6 +4,7 @@
 mod fleet;
 mod index;
 mod queries;
+mod rpm;
 mod scan;
 
 use std::fs;
@@ -37,6 +38,8 @@ pub struct Arguments {
 enum Part {
     /// Scans of one machine, and comparing versions
     Scan,
+    /// Scans of an rpm machine
+    Rpm,
     /// A server under a simulated fleet, on both databases, and an idle agent
     Fleet,
     /// Judging a million nodes again
@@ -57,6 +60,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if wanted(Part::Scan) {
         scan::run(&root()?, arguments.pairs)?;
     }
+    if wanted(Part::Rpm) {
+        rpm::run(arguments.pairs)?;
+    }
     if wanted(Part::Fleet) {
         fleet::run(&root()?, arguments.nodes)?;
     }
@@ -69,11 +75,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// CPU seconds and peak memory of one finished process.
+/// CPU seconds, peak memory and time of one finished process.
 #[derive(Clone, Copy)]
 struct Cost {
     cpu_s: f64,
     peak_mib: f64,
+    wall_s: f64,
 }
 
 /// Runs a program by way of a small one that asks the kernel what the whole process cost.
@@ -87,8 +94,8 @@ fn cost(command: &mut Command) -> anyhow::Result<Cost> {
     sh::output(timed.stdout(Stdio::null()).stderr(Stdio::null()))?;
     let text = fs::read_to_string(&figures).context("the program left no figures")?;
     let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    ensure!(numbers.len() == 2, "the figures are `{text}`");
-    Ok(Cost { cpu_s: numbers[0], peak_mib: numbers[1] })
+    ensure!(numbers.len() == 3, "the figures are `{text}`");
+    Ok(Cost { cpu_s: numbers[0], peak_mib: numbers[1], wall_s: numbers[2] })
 }
 
 /// Prints ours beside a peer's: the ratio is to reach the target.
