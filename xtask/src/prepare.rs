@@ -25,8 +25,12 @@ const PACKAGES: [(&str, &str); 14] = [
 
 /// What some tests cannot do without: what it is, a file that shows it, and parts of their names.
 const CAPABILITIES: [(&str, &str, &[&str]); 6] = [
-    ("the rights of root", "", &["testbed::", "apt_candidates::", "refresh::", "native_versions::", "rpm_candidates::", "apk_candidates::", "pacman_candidates::", "postgres"]),
-    ("debootstrap", "/usr/sbin/debootstrap", &["testbed::", "apt_candidates::", "refresh::", "native_versions::", "rpm_candidates::", "pacman_candidates::"]),
+    (
+        "the rights of root",
+        "",
+        &["testbed::", "apt_candidates::", "refresh::", "native_versions::", "rpm_candidates::", "rpm_files::", "apk_candidates::", "pacman_candidates::", "postgres"],
+    ),
+    ("debootstrap", "/usr/sbin/debootstrap", &["testbed::", "apt_candidates::", "refresh::", "native_versions::", "rpm_candidates::", "rpm_files::", "pacman_candidates::"]),
     ("qemu-img", "/usr/bin/qemu-img", &["apk_candidates::", "native_versions::"]),
     ("iproute2", "/usr/sbin/ip", &["testbed::"]),
     ("PostgreSQL", "/usr/lib/postgresql", &["postgres"]),

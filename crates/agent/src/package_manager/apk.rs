@@ -72,7 +72,9 @@ pub fn collect(root: &Root, database: &Path, problems: &mut Vec<Problem>) -> io:
             Err(error) => {
                 let message = format!("the index of {} cannot be used: {error}", source.uri);
                 problems.push(Problem::new(ProblemCode::FileUnreadable, &source.uri, message).with_hint("run `apk update` on the node"));
-                found.iter_mut().for_each(|found| found.retain(|(of, _)| *of != number));
+                for found in &mut found {
+                    found.retain(|(of, _)| *of != number);
+                }
             }
         }
     }

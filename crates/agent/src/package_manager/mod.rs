@@ -2,6 +2,7 @@
 
 mod apk;
 pub mod apt;
+mod cache;
 mod pacman;
 pub mod rpm;
 mod unpack;

@@ -60,7 +60,9 @@ pub fn collect(root: &Root, database: &Path, problems: &mut Vec<Problem>) -> io:
                     _ => (ProblemCode::FileUnreadable, format!("the database of the repository `{}` cannot be used: {error}", source.name)),
                 };
                 problems.push(Problem::new(code, &source.name, message).with_hint("run `pacman -Sy` on the node, together with an upgrade"));
-                found.iter_mut().for_each(|found| found.retain(|(of, _)| *of != number));
+                for found in &mut found {
+                    found.retain(|(of, _)| *of != number);
+                }
             }
         }
     }
@@ -152,12 +154,11 @@ fn read_local(folder: &Path, problems: &mut Vec<Problem>) -> io::Result<Vec<Inst
         }
         let mut bytes = Vec::new();
         let read = fs::File::open(path.join("desc")).and_then(|file| file.take(DESCRIPTION_BYTES_MAX).read_to_end(&mut bytes));
-        match read.ok().and_then(|_| Description::parse(&String::from_utf8_lossy(&bytes))) {
-            Some(description) => packages.push(description.installed()),
-            None => {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                problems.push(Problem::new(ProblemCode::Malformed, &name, format!("the installed package `{name}` has no readable description")).with_hint("install it again"));
-            }
+        if let Some(description) = read.ok().and_then(|_| Description::parse(&String::from_utf8_lossy(&bytes))) {
+            packages.push(description.installed());
+        } else {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            problems.push(Problem::new(ProblemCode::Malformed, &name, format!("the installed package `{name}` has no readable description")).with_hint("install it again"));
         }
     }
     packages.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));

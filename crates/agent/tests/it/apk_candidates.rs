@@ -1,6 +1,7 @@
 //! What Alpine offers, against apk itself in a complete Alpine.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 
@@ -37,7 +38,7 @@ fn index(node: &Overlay, packages: &[&str]) -> Vec<u8> {
         let (name, version) = package.split_once(' ').unwrap();
         // apk tells packages apart by this; base64 of 20 bytes.
         let checksum = domain::model::digest::Digest::of(package.as_bytes()).short(26);
-        text += &format!("C:Q1{checksum}A=\nP:{name}\nV:{version}\nA:x86_64\nS:1\nI:1\nT:x\nU:x\nL:MIT\no:{name}-source\nt:1700000000\n\n");
+        let _ = write!(text, "C:Q1{checksum}A=\nP:{name}\nV:{version}\nA:x86_64\nS:1\nI:1\nT:x\nU:x\nL:MIT\no:{name}-source\nt:1700000000\n\n");
     }
     node.write("index/APKINDEX", &text).write("index/DESCRIPTION", "v3.23.4-7-gabc");
     node.shell("cd /index; tar -cf index.tar DESCRIPTION APKINDEX; gzip -f index.tar");

@@ -7,3 +7,4 @@ mod apt_files;
 mod native_versions;
 mod pacman_candidates;
 mod rpm_candidates;
+mod rpm_files;

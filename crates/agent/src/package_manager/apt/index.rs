@@ -15,13 +15,14 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use super::lists::{self, ListFile};
 use super::stanza::{self, StanzaReader};
 use super::status::is_package_name;
+use crate::package_manager::cache;
 
 const MAGIC: &[u8; 16] = b"fettle apt ix 3\n";
 const CHECKSUM_BYTES: usize = 32;
@@ -143,13 +144,7 @@ impl Index {
 
     /// Writes the index beside its place and moves it there, so that a reader sees all or nothing.
     pub fn save(&self, path: &Path) -> io::Result<()> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        let unfinished = path.with_extension(format!("{}.new", std::process::id()));
-        let mut file = File::create(&unfinished)?;
-        file.set_permissions(fs::Permissions::from_mode(0o600))?;
-        file.write_all(&self.bytes)?;
-        fs::rename(&unfinished, path)
+        cache::save(path, &self.bytes)
     }
 
     /// How many stanzas it knows.
@@ -362,6 +357,8 @@ impl<'a> ListReader<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     const LIST: &str = "Package: a1\nVersion: 1\n\nVersion: 9\n\nPackage: b1\nDescription: x\n more\nVersion: 2\n\nPackage: a1\nVersion: 3";

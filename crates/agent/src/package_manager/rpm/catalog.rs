@@ -10,9 +10,14 @@ use domain::model::advisory::{Advisory, Suggestion};
 use domain::model::patch::{Classification, Severity};
 use domain::model::time::Timestamp;
 
+use crate::package_manager::cache;
+
 /// The first line; a new form gets a new one.
 const HEAD: &str = "fettle-rpm-catalog/1";
 const SUGGESTIONS: [Suggestion; 4] = [Suggestion::Nothing, Suggestion::Restart, Suggestion::Relogin, Suggestion::Reboot];
+
+/// Largest catalog; that of a repository with 100,000 packages has a twentieth of it.
+const BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// A package of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,18 +82,24 @@ impl CatalogWriter {
         }
     }
 
-    /// Ends it.
-    pub fn finish(mut self) -> Catalog {
+    /// Ends it; an error when there was more than there is room for.
+    pub fn finish(mut self) -> io::Result<Catalog> {
+        if self.text.len() > BYTES_MAX {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it lists more packages and advisories than there is room for"));
+        }
         let most = std::mem::take(&mut self.vendors).into_iter().filter(|(vendor, _)| !vendor.is_empty()).max_by(|a, b| (a.1, &b.0).cmp(&(b.1, &a.0)));
         if let Some((vendor, _)) = most {
             self.line("V", &[&vendor]);
         }
         // The text is kept no larger than it is.
         self.text.shrink_to_fit();
-        Catalog { text: self.text }
+        Ok(Catalog { text: self.text })
     }
 
     fn line(&mut self, kind: &str, fields: &[&str]) {
+        if self.text.len() > BYTES_MAX {
+            return;
+        }
         self.text.push_str(kind);
         for field in fields {
             self.text.push('\t');
@@ -152,9 +163,7 @@ impl Catalog {
 
     /// Keeps it in a file.
     pub fn save(&self, path: &Path) -> io::Result<()> {
-        let unfinished = path.with_extension(format!("{}.new", std::process::id()));
-        fs::write(&unfinished, &self.text)?;
-        fs::rename(unfinished, path)
+        cache::save(path, self.text.as_bytes())
     }
 
     /// Every line that reads.
@@ -212,7 +221,7 @@ mod tests {
         let mut writer = CatalogWriter::new("digest");
         writer.add_package(&package, "Fedora Project");
         writer.add_advisory(&advisory, &[AdvisedPackage { name: "a".into(), architecture: "noarch".into(), version: "2-3".into(), module: "m:1".into() }]);
-        let catalog = writer.finish();
+        let catalog = writer.finish().unwrap();
         let folder = testkit::folder();
         let path = folder.path().join("x");
         catalog.save(&path).unwrap();

@@ -123,7 +123,10 @@ fn read_ndb(path: &Path, add: &mut impl FnMut(&[u8])) -> io::Result<()> {
     if number(0) != Some(FILE_MAGIC) {
         return Err(malformed("its head is another"));
     }
-    let n_pages = number(12).map_or(0, |n| n as usize).min(bytes.len() / PAGE);
+    let n_pages = number(12).map_or(0, |n| n as usize);
+    if n_pages == 0 || n_pages > bytes.len() / PAGE {
+        return Err(malformed("it ends early"));
+    }
     // The head takes the room of two slots.
     for slot in (2 * SLOT..n_pages * PAGE).step_by(SLOT) {
         let (Some(SLOT_MAGIC), Some(index), Some(block)) = (number(slot), number(slot + 4), number(slot + 8)) else {

@@ -98,7 +98,7 @@ fn open(folder: &Path, config: &RepositoryConfig, root: &Root, cache: Option<&Pa
     if let Some(input) = metadata.read("updateinfo")? {
         updateinfo::read(input, &mut writer)?;
     }
-    let catalog = writer.finish();
+    let catalog = writer.finish()?;
     if let Some(path) = kept {
         // It is a cache: where it cannot be kept, the next scan makes it again.
         let _ = catalog.save(&path);

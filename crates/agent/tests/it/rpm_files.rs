@@ -1,0 +1,100 @@
+//! Files of rpm nodes as they should not be: nothing panics, nothing is lost in silence.
+
+use std::fs;
+
+use agent::inventory::{self, CollectError};
+use agent::root::Root;
+use domain::model::inventory::Inventory;
+use domain::model::problem::ProblemCode;
+use domain::model::time::Timestamp;
+use testkit::roots::Overlay;
+use testkit::rpm::{Repository, configure, folder, node};
+
+fn scan(node: &Overlay) -> Inventory {
+    inventory::collect(&Root::new(node.path()), None, Timestamp::from_millis(0)).unwrap()
+}
+
+/// The folder where dnf keeps the metadata of the repository.
+fn cached(node: &Overlay) -> std::path::PathBuf {
+    let cache = node.path().join("var/cache/dnf");
+    let found = fs::read_dir(cache).unwrap().flatten().find(|entry| entry.file_name().to_string_lossy().starts_with("base-") && entry.path().is_dir());
+    found.unwrap().path().join("repodata")
+}
+
+fn repository(node: &Overlay, more: &str) {
+    let base = Repository::default().package("tb-lib 0 1.1 1 x86_64").advisory("SA-1", "security", "Low", &["tb-lib 0 1.1 1 x86_64"]);
+    base.write(node, &folder("base"));
+    configure(node, "base", more);
+    node.shell("rm -rf /var/cache/dnf; dnf -q makecache");
+}
+
+#[track_caller]
+fn check_problem(node: &Overlay, code: ProblemCode, part: &str) {
+    let inventory = scan(node);
+    let found = inventory.problems.iter().any(|problem| problem.code == code && problem.message.contains(part));
+    assert!(found, "{:?}", inventory.problems);
+    assert_eq!((inventory.available.len(), inventory.repositories.len()), (0, 0), "nothing of it counts");
+}
+
+#[test]
+fn metadata_that_is_absent_damaged_or_hostile_is_a_problem() {
+    let node = node(&["fedora-release 0 41 1 noarch", "tb-lib 0 1.0 1 x86_64"]);
+    repository(&node, "");
+    assert_eq!(scan(&node).available.len(), 1);
+
+    let primary = fs::read_dir(cached(&node)).unwrap().flatten().find(|entry| entry.file_name().to_string_lossy().contains("primary.xml")).unwrap().path();
+    let whole = fs::read(&primary).unwrap();
+    fs::write(&primary, [&whole[..], b"x"].concat()).unwrap();
+    check_problem(&node, ProblemCode::FileUnreadable, "its checksum is ");
+    fs::remove_file(&primary).unwrap();
+    check_problem(&node, ProblemCode::FileUnreadable, "primary.xml");
+    fs::write(&primary, &whole).unwrap();
+    assert_eq!(scan(&node).available.len(), 1);
+
+    let index = cached(&node).join("repomd.xml");
+    let text = fs::read_to_string(&index).unwrap();
+    for (damaged, part) in [
+        (text.replace("type=\"primary\"", "type=\"other\""), "names no primary metadata"),
+        (text.replace("type=\"sha256\"", "type=\"md5\""), "its checksum is `md5`, which proves nothing"),
+        (text[..text.len() / 2].to_owned(), "the metadata of the repository `base` cannot be used"),
+        (text.replace("<revision>", "<!DOCTYPE x [<!ENTITY a 'aa'>]><revision>&a;"), "uses the entity `a`"),
+        (String::new(), "names no primary metadata"),
+    ] {
+        fs::write(&index, damaged).unwrap();
+        check_problem(&node, ProblemCode::FileUnreadable, part);
+    }
+    fs::remove_dir_all(node.path().join("var/cache/dnf")).unwrap();
+    check_problem(&node, ProblemCode::ListsMissing, "the metadata of the repository `base` is not on disk");
+}
+
+#[test]
+fn metadata_without_its_signature_is_not_used_where_one_is_required() {
+    let node = node(&["fedora-release 0 41 1 noarch", "tb-lib 0 1.0 1 x86_64"]);
+    repository(&node, "");
+    configure(&node, "base", "repo_gpgcheck=1");
+    check_problem(&node, ProblemCode::FileUnreadable, "it must be signed");
+}
+
+#[test]
+fn every_form_of_the_rpm_database_is_read_and_a_damaged_one_is_refused() {
+    let node = node(&["fedora-release 0 41 1 noarch", "tb-lib 3 1.0 1 x86_64", "kernel 0 6.1 1 x86_64", "kernel 0 6.2 1 x86_64"]);
+    let of_sqlite = scan(&node).packages;
+    assert_eq!(of_sqlite.len(), 4);
+    node.shell("rpm --define '_db_backend ndb' --rebuilddb 2>/dev/null; rm -f /var/lib/rpm/rpmdb.sqlite*; ls /var/lib/rpm/Packages.db");
+    assert_eq!(scan(&node).packages, of_sqlite);
+
+    let database = node.path().join("var/lib/rpm/Packages.db");
+    let whole = fs::read(&database).unwrap();
+    for length in [0, 3, 31, 40, 4095, 4096, 5000, whole.len() - 400] {
+        fs::write(&database, &whole[..length]).unwrap();
+        match inventory::collect(&Root::new(node.path()), None, Timestamp::from_millis(0)) {
+            Ok(inventory) => assert!(inventory.packages.len() < 4 && !inventory.problems.is_empty(), "{length} bytes"),
+            Err(CollectError::Database { .. } | CollectError::NoPackageManager { .. }) => {}
+            Err(error) => panic!("{length} bytes: {error}"),
+        }
+    }
+    fs::remove_file(&database).unwrap();
+    node.write("var/lib/rpm/rpmdb.sqlite", "no database");
+    let error = inventory::collect(&Root::new(node.path()), None, Timestamp::from_millis(0)).unwrap_err();
+    assert!(matches!(error, CollectError::Database { .. }), "{error}");
+}
