@@ -115,6 +115,15 @@ pub struct NodePatch {
     pub priority: Option<String>,
     /// Source package.
     pub source: String,
+    /// The vendor's advisories about it.
+    #[serde(default)]
+    pub advisories: Vec<String>,
+    /// Vulnerabilities that it closes.
+    #[serde(default)]
+    pub cves: Vec<String>,
+    /// When the vendor released it, where an advisory says so.
+    #[serde(default)]
+    pub released_at: Option<String>,
     /// Since when the version is known.
     pub first_seen_at: Option<String>,
     /// Why the state is so.

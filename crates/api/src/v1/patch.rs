@@ -26,6 +26,15 @@ pub struct Patch {
     pub priority: Option<String>,
     /// Short name of its repository.
     pub repository: Option<String>,
+    /// The vendor's advisories about it.
+    #[serde(default)]
+    pub advisories: Vec<String>,
+    /// Vulnerabilities that it closes.
+    #[serde(default)]
+    pub cves: Vec<String>,
+    /// When the vendor released it, where an advisory says so.
+    #[serde(default)]
+    pub released_at: Option<String>,
     /// When it was first seen.
     pub first_seen_at: String,
     /// Nodes on which it is missing.

@@ -11,6 +11,7 @@ use domain::decide::judge::{self, LIST_AGE_DAYS_MAX};
 use domain::model::baseline::{self, Baseline, DOCUMENT_BYTES_MAX};
 use domain::model::compliance::PatchState;
 use domain::model::inventory::{Inventory, Reboot};
+use domain::model::patch::class_words;
 use domain::model::problem::Problem;
 use domain::model::scan_report::{BaselineSource, PatchRow, ScanReport};
 use domain::model::time::Clock;
@@ -30,7 +31,7 @@ pub struct Arguments {
     /// Baseline to judge by, YAML or JSON; else the predefined one of the operating system
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
-    /// Judge by the package lists on disk, without `apt-get update` first
+    /// Judge by the package lists on disk, without refreshing them first
     #[arg(long)]
     no_refresh: bool,
     /// Days after which package lists are too old to prove anything
@@ -141,7 +142,7 @@ fn print_patches(report: &ScanReport, printer: &Printer) {
                 patch.installed_version.clone(),
                 patch.available_version.clone().unwrap_or_default(),
                 patch.state.words().to_owned(),
-                patch.classification.word().to_owned(),
+                class_words(patch.classification, patch.severity),
                 patch.reason.text.clone(),
             ]
         }),

@@ -9,10 +9,12 @@ use crate::model::compliance::{Counts, PatchState, Reason, ReasonCode, Verdict};
 use crate::model::inventory::{Inventory, Reboot};
 use crate::model::package::{InstallState, InstalledPackage};
 use crate::model::patch::{AvailableVersion, Classification, Offer};
+use crate::model::platform::OperatingSystem;
 use crate::model::problem::{Problem, ProblemCode};
 use crate::model::repository::Repository;
 use crate::model::scan_report::{PatchRow, RepositoryReference};
 use crate::model::time::{DAY_MS, Timestamp};
+use crate::model::version::Scheme;
 
 /// Lists older than this cannot prove that nothing is missing. Security repositories vouch for
 /// their own lists for about a week.
@@ -64,7 +66,7 @@ pub fn count(patches: &[PatchRow]) -> Counts {
 fn check_lists(inventory: &Inventory, list_age_days: u16, now: Timestamp) -> Vec<(Problem, Option<Reason>)> {
     let mut found = Vec::new();
     if inventory.repositories.is_empty() {
-        let problem = Problem::new(ProblemCode::ListsMissing, "package lists", "there are no package lists to compare with").with_hint("run `apt-get update` on the node");
+        let problem = Problem::new(ProblemCode::ListsMissing, "package lists", "there are no package lists to compare with").with_hint(refresh_hint(inventory));
         return vec![(problem, Some(Reason::new(ReasonCode::NoLists, "there are no package lists, so nobody can say what is missing")))];
     }
     let is_vendor = |repository: &&Repository| {
@@ -80,7 +82,7 @@ fn check_lists(inventory: &Inventory, list_age_days: u16, now: Timestamp) -> Vec
     if inventory.lists_refreshed_at.is_none_or(|at| at < oldest_allowed) {
         let since = inventory.lists_refreshed_at.map_or_else(|| "at an unknown time".to_owned(), |at| format!("on {at}"));
         let text = format!("the package lists were last refreshed {since}, more than {list_age_days} days ago");
-        let problem = Problem::new(ProblemCode::ListsStale, "package lists", &text).with_hint("run `apt-get update` on the node");
+        let problem = Problem::new(ProblemCode::ListsStale, "package lists", &text).with_hint(refresh_hint(inventory));
         found.push((problem, Some(Reason::new(ReasonCode::ListsStale, text))));
     }
     for repository in inventory.repositories.iter().filter(|repository| repository.valid_until.is_some_and(|until| until < now)) {
@@ -88,7 +90,7 @@ fn check_lists(inventory: &Inventory, list_age_days: u16, now: Timestamp) -> Vec
         let until = repository.valid_until.unwrap_or(now);
         let text = format!("the lists of {name} were valid until {until}");
         let reason = is_vendor(&repository).then(|| Reason::new(ReasonCode::ListsStale, text.clone()));
-        let problem = Problem::new(ProblemCode::ListsStale, &name, text).with_hint("run `apt-get update` on the node");
+        let problem = Problem::new(ProblemCode::ListsStale, &name, text).with_hint(refresh_hint(inventory));
         if !found.iter().any(|(known, _)| *known == problem) {
             found.push((problem, reason));
         }
@@ -102,6 +104,19 @@ fn check_lists(inventory: &Inventory, list_age_days: u16, now: Timestamp) -> Vec
         }
     }
     found
+}
+
+fn refresh_hint(inventory: &Inventory) -> String {
+    let command = match inventory.platform.operating_system {
+        Some(OperatingSystem::Suse | OperatingSystem::OpenSuse) => "zypper refresh",
+        system => match system.map_or(Scheme::Deb, OperatingSystem::scheme) {
+            Scheme::Deb => "apt-get update",
+            Scheme::Rpm => "dnf makecache",
+            Scheme::Apk => "apk update",
+            Scheme::Alpm => "pacman -Syu",
+        },
+    };
+    format!("run `{command}` on the node")
 }
 
 fn decide_verdict(inventory: &Inventory, baseline: Option<&Baseline>, counts: &Counts, unknown: Vec<Reason>) -> (Verdict, Vec<Reason>) {
@@ -218,8 +233,10 @@ pub fn next_change(baseline: &Baseline, product: &str, newer: &[Newer], now: Tim
 /// Why a package is in its state.
 fn explain(standing: &Standing, newer: &[Newer], answer: &Answer) -> Reason {
     match (answer.state, answer.about) {
-        (PatchState::Failed, _) => Reason::new(ReasonCode::Broken, format!("dpkg says it is {}; `dpkg --configure -a` continues", standing.state.word())),
-        (PatchState::Missing, _) if standing.held => Reason::new(ReasonCode::Held, format!("{}, and a hold on the package keeps apt from installing it", answer.approval.reason())),
+        (PatchState::Failed, _) => Reason::new(ReasonCode::Broken, format!("its installation did not end well: it is {}", standing.state.word())),
+        (PatchState::Missing, _) if standing.held => {
+            Reason::new(ReasonCode::Held, format!("{}, and a hold on the package keeps it from being installed", answer.approval.reason()))
+        }
         (PatchState::InstalledPendingReboot, _) => Reason::new(ReasonCode::RebootPending, "it asked for a reboot, and the node has not rebooted since"),
         (PatchState::Missing, _) | (_, None) => answer.approval.reason(),
         (_, Some(at)) => why_not(newer[at].offer, &answer.approval),

@@ -165,3 +165,9 @@ impl Severity {
         }
     }
 }
+
+/// Classification and severity for people: the latter where the vendor states one.
+pub fn class_words(classification: Classification, severity: Severity) -> String {
+    let class = classification.word();
+    if severity == Severity::Unspecified { class.to_owned() } else { format!("{class}, {}", severity.word()) }
+}

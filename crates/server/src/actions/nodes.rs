@@ -354,11 +354,8 @@ fn parse_state(text: &str) -> Result<PatchState, ActionError> {
 
 /// Reads a classification.
 pub fn parse_classification(text: &str) -> Result<Classification, ActionError> {
-    let known = Classification::ALL;
-    known
-        .into_iter()
-        .find(|known| known.word().eq_ignore_ascii_case(text))
-        .ok_or_else(|| ActionError::invalid("classification", format!("classification `{text}` is none of Security, Other")))
+    let known = || Classification::ALL.map(Classification::word).join(", ");
+    Classification::parse(text).ok_or_else(|| ActionError::invalid("classification", format!("classification `{text}` is none of {}", known())))
 }
 
 fn page_place(sort: NodeSort, cursor: &Cursor) -> Result<PagePlace, ActionError> {

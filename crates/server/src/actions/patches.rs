@@ -1,9 +1,12 @@
 //! The catalog of patches, and the nodes that need them.
 
+use std::sync::Arc;
+
 use api::page::Cursor;
 use api::v1::node::ListPage;
 use api::v1::patch::ListPatches;
 use domain::fleet::{PatchNodes, VersionNumber};
+use domain::model::advisory::Advisory;
 use domain::model::compliance::PatchState;
 use domain::model::id::{NodeId, PatchId};
 use domain::model::patch::{Classification, Severity};
@@ -31,6 +34,8 @@ pub struct Patch {
     pub classification: Classification,
     /// Vendor's severity.
     pub severity: Severity,
+    /// What the vendor's advisories say of it.
+    pub advisory: Option<Arc<Advisory>>,
     /// Archive section.
     pub section: Option<String>,
     /// Archive priority.
@@ -131,6 +136,7 @@ fn patch(state: &State, counted: &PatchNodes) -> Patch {
         source: known.facts.source.clone().unwrap_or_else(|| key.name.to_owned()),
         classification: known.classification,
         severity: known.advisory.as_ref().map_or(Severity::Unspecified, |advisory| advisory.severity),
+        advisory: known.advisory.clone(),
         section: known.facts.section.clone(),
         priority: known.facts.priority.clone(),
         repository: known.repository.clone(),

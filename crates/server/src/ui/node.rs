@@ -8,6 +8,7 @@ use domain::model::compliance::PatchState;
 use domain::model::id::PatchId;
 use domain::model::inventory::{Inventory, Reboot};
 use domain::model::node::Presence;
+use domain::model::patch::{Classification, class_words};
 use domain::model::scan_report::{PatchRow, ScanReport};
 use domain::model::time::Timestamp;
 use maud::{Markup, html};
@@ -256,7 +257,7 @@ fn patch_table(node_id: &str, query: &ShowPatches, page: &NodePatchPage) -> Mark
                 @for known in PatchState::ALL { (parts::choice(known.code(), known.words(), state)) }
             } }
             label { "Classification" select name="classification" {
-                (parts::choice("", "any", classification)) (parts::choice("Security", "Security", classification)) (parts::choice("Other", "Other", classification))
+                (parts::choice("", "any", classification)) @for known in Classification::ALL { (parts::choice(known.word(), known.word(), classification)) }
             } }
             button { "Apply" }
             @if !q.is_empty() || !state.is_empty() || !classification.is_empty() { a.button href=(path) { "Clear" } }
@@ -284,8 +285,8 @@ fn patch_row(ecosystem: &str, patch: &PatchRow) -> Markup {
             td { (parts::state(patch.state)) }
             td.version data-label="Installed" { (patch.installed_version) }
             td.version data-label="Available" { (patch.available_version.as_deref().unwrap_or("")) }
-            td data-label="Class" { (patch.classification.word()) }
-            td data-label="Why" { (patch.reason.text) }
+            td data-label="Class" { (class_words(patch.classification, patch.severity)) }
+            td data-label="Why" { (patch.reason.text) @if !patch.advisories.is_empty() { div.quiet { (patch.advisories.join(", ")) } } }
         }
     }
 }

@@ -30,7 +30,7 @@ pub async fn show(State(app): State<App>, session: BrowserSession) -> Result<Htm
         }
         section.card {
             h2 { "By severity" }
-            p.quiet { "apt repositories state no severity, so patches are counted by classification and by the baseline's compliance level." }
+            p.quiet { "Not every vendor states a severity, so patches are counted by classification and by the baseline's compliance level." }
             div.legend {
                 span { b { (summary.counts.security_non_compliant) } " security patches not compliant" }
                 span { b { (summary.counts.critical_non_compliant) } " of compliance level critical" }

@@ -4,7 +4,7 @@ use api::v1::node::ListPage;
 use api::v1::patch::ListPatches;
 use axum::extract::{Path, State};
 use axum::response::Html;
-use domain::model::patch::Severity;
+use domain::model::patch::{Classification, Severity, class_words};
 use maud::html;
 
 use crate::App;
@@ -25,7 +25,7 @@ pub async fn list(State(app): State<App>, session: BrowserSession, PageQuery(que
         form.filters role="search" {
             label { "Search" input type="search" name="q" value=(q) placeholder="package or source"; }
             label { "Classification" select name="classification" {
-                (parts::choice("", "any", classification)) (parts::choice("Security", "Security", classification)) (parts::choice("Other", "Other", classification))
+                (parts::choice("", "any", classification)) @for known in Classification::ALL { (parts::choice(known.word(), known.word(), classification)) }
             } }
             button { "Apply" }
             @if filtered { a.button href="/patches" { "Clear" } }
@@ -41,7 +41,7 @@ pub async fn list(State(app): State<App>, session: BrowserSession, PageQuery(que
                             tr {
                                 td { a href={ "/patches/" (patch.id) } { (patch.name) } span.quiet { ":" (patch.architecture) } }
                                 td.version data-label="Version" { (patch.version) }
-                                td data-label="Class" { (patch.classification.word()) }
+                                td data-label="Class" { (class_words(patch.classification, patch.severity)) }
                                 td data-label="Repository" { (patch.repository.as_deref().unwrap_or("")) }
                                 td.number data-label="Missing on" { (patch.n_missing) }
                                 td.number data-label="Offered, not missing" { (patch.n_other) }
@@ -75,6 +75,11 @@ pub async fn show(State(app): State<App>, session: BrowserSession, Path(id): Pat
                 dt { "Section" } dd { (patch.section.as_deref().unwrap_or("not stated")) }
                 dt { "Priority" } dd { (patch.priority.as_deref().unwrap_or("not stated")) }
                 dt { "Repository" } dd { (patch.repository.as_deref().unwrap_or("not stated")) }
+                @if let Some(advisory) = &patch.advisory {
+                    dt { "Advisories" } dd { (advisory.ids.join(", ")) }
+                    @if !advisory.cves.is_empty() { dt { "Vulnerabilities" } dd { (advisory.cves.join(", ")) } }
+                    @if let Some(at) = advisory.released_at { dt { "Released" } dd { (parts::ago(at, now)) } }
+                }
                 dt { "First seen" } dd { (parts::ago(patch.first_seen_at, now)) }
             }
         }

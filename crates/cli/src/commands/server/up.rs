@@ -67,7 +67,7 @@ pub struct Arguments {
     /// Do not make this machine a node
     #[arg(long)]
     no_local_node: bool,
-    /// Judge this machine by the package lists on disk, without `apt-get update` first
+    /// Judge this machine by the package lists on disk, without refreshing them first
     #[arg(long)]
     no_refresh: bool,
 }
@@ -271,7 +271,7 @@ impl LocalNode {
     /// The first scan, shown to the person who started the server.
     async fn introduce(&mut self, printer: &Printer) {
         if self.refresh {
-            printer.note("refreshing package lists (apt-get update)");
+            printer.note("refreshing package lists");
         }
         match self.scan().await {
             Ok(id) => {

@@ -144,6 +144,9 @@ fn node_patch(ecosystem: &str, row: PatchRow) -> NodePatch {
         section: row.section,
         priority: row.priority,
         source: row.source,
+        advisories: row.advisories,
+        cves: row.cves,
+        released_at: row.released_at.map(|at| at.to_string()),
         first_seen_at: row.first_seen_at.map(|at| at.to_string()),
         reason: reason(row.reason),
     }
