@@ -55,6 +55,7 @@ pub fn collect(root: &Root, cache: Option<&Path>, now: Timestamp) -> Result<Inve
         let message = format!("`{}` is not an operating system that Fettle has a baseline for", platform.id);
         problems.push(Problem::new(ProblemCode::PlatformUnknown, "/etc/os-release", message).with_hint("give a baseline with --baseline"));
     }
+    problems.extend(crate::host::image_problem(root));
     let reboot = reboot::find(root, &mut facts.packages, &mut problems);
     Ok(Inventory {
         collected_at: now,

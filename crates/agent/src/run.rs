@@ -238,7 +238,7 @@ impl Agent {
             Ok(Err(error)) => return Some(note(&error)),
             Err(error) => return Some(note(&error)),
         };
-        inventory.host.tags = self.tags.clone().unwrap_or_default();
+        inventory.host.tags.extend(self.tags.clone().unwrap_or_default());
         let (heading, sections) = section::write(&inventory);
         let fresh = Unkept { report: KeptReport { heading, sections: sections.digests() }, sections, facts: PackageFacts::of_all(&inventory) };
         self.unkept = None;

@@ -4,6 +4,7 @@
 mod custom;
 mod processes;
 mod services;
+mod updating;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use domain::model::time::Timestamp;
 use crate::root::Root;
 
 pub use self::custom::read_custom;
+pub use self::updating::image_problem;
 
 /// Collects the facts of the running system.
 pub fn collect(root: &Root, custom: &std::path::Path, now: Timestamp, problems: &mut Vec<Problem>) -> Host {
@@ -25,7 +27,7 @@ pub fn collect(root: &Root, custom: &std::path::Path, now: Timestamp, problems: 
         services: services::collect(root, problems),
         stale_processes: processes::collect(root, problems),
         custom: read_custom(custom, problems),
-        tags: BTreeMap::new(),
+        tags: updating::tags(root),
     }
 }
 
@@ -49,7 +51,7 @@ fn booted_at(root: &Root, now: Timestamp) -> Option<Timestamp> {
 fn kernels(root: &Root) -> Vec<String> {
     let boot = root.list_names("/boot", &mut Vec::new());
     let mut kernels: Vec<_> = boot.iter().filter_map(|name| name.strip_prefix("vmlinuz-")).map(str::to_owned).collect();
-    kernels.sort_by(|a, b| domain::model::version::deb::compare(a, b));
+    kernels.sort_by(|a, b| domain::model::version::rpm::compare(a, b));
     kernels
 }
 

@@ -23,6 +23,8 @@ pub enum ProblemCode {
     RepositoryUnsigned,
     /// The operating system is not one that Fettle knows.
     PlatformUnknown,
+    /// The root is an image that is replaced as a whole.
+    ImageBased,
     /// A baseline rule or list entry can never match on this operating system.
     RuleNeverMatches,
     /// The package manager's own refresh did not succeed.
