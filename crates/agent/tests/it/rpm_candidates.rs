@@ -67,6 +67,25 @@ fn candidates(inventory: &Inventory) -> BTreeSet<String> {
     available.map(|version| nevra(&version.name, &version.version, &version.architecture)).collect()
 }
 
+const DEFAULT: &str = "---\ndocument: modulemd-defaults\nversion: 1\ndata:\n  module: tb\n  stream: \"1\"\n  profiles:\n    \"1\": [common]\n...\n";
+
+/// A repository with two streams of a module, and the same package outside of them.
+fn modular(defaults: &str) -> Repository {
+    let stream = |stream: &str, artifact: &str| {
+        format!(
+            "---\ndocument: modulemd\nversion: 2\ndata:\n  name: tb\n  stream: \"{stream}\"\n  version: 1\n  context: c0ffee\n  arch: x86_64\n  summary: s\n  description: d\n  license:\n    module: [MIT]\n  profiles:\n    common:\n      rpms: [tb-mod]\n  artifacts:\n    rpms:\n    - {artifact}\n...\n"
+        )
+    };
+    Repository::default()
+        .package("tb-mod 0 1.1 1 x86_64")
+        .package("tb-mod 0 2.0 1 x86_64")
+        .package("tb-mod 0 3.0 1 x86_64")
+        .package("tb-svc 0 1.1 1 noarch")
+        .modules(&stream("1", "tb-mod-0:1.1-1.x86_64"))
+        .modules(&stream("2", "tb-mod-0:2.0-1.x86_64"))
+        .modules(defaults)
+}
+
 /// Its name, what more there is in the main configuration, and repositories with what more there is in
 /// theirs.
 type Case = (&'static str, &'static str, Vec<(&'static str, &'static str, Repository)>);
@@ -140,6 +159,9 @@ fn cases() -> Vec<Case> {
         ),
         ("a disabled repository", "", vec![("base", "", plain()), ("off", "enabled=0", repository().package("tb-svc 0 7 1 noarch"))]),
         (CHANGES_ARCHITECTURE, "", vec![("base", "", repository().package("tb-moved 0 1.1 1 x86_64").package("tb-svc 0 1.1 1 i686"))]),
+        ("module streams by default", "", vec![("base", "", modular(DEFAULT))]),
+        ("modules without a default", "", vec![("base", "", modular(""))]),
+        ("hotfixes of modules", "", vec![("base", "", modular(DEFAULT)), ("hot", "module_hotfixes=1", repository().package("tb-mod 0 4.0 1 x86_64"))]),
         ("a repository with variables", "", vec![("base", "name=$releasever $basearch", plain())]),
     ]
 }

@@ -16,6 +16,8 @@ use super::Source;
 use super::catalog::{Line, ListedPackage};
 use super::config::MainConfig;
 use super::database::{self, RpmPackage};
+use super::locks::Locks;
+use super::modules::Modules;
 
 /// A version of an installed package as one repository has it.
 struct Found<'a> {
@@ -25,11 +27,21 @@ struct Found<'a> {
     hidden: Option<String>,
 }
 
+/// What hides packages from an upgrade.
+pub struct Filters<'a> {
+    /// The main configuration.
+    pub main: &'a MainConfig,
+    /// Locks.
+    pub locks: Locks,
+    /// Module streams.
+    pub modules: Modules<'a>,
+}
+
 /// What advisories say, by name, architecture and version.
 type Advisories<'a> = HashMap<(&'a str, &'a str, &'a str), Arc<Advisory>>;
 
 /// Installed packages, each with what is known of its version, and newer versions of them.
-pub fn find(packages: Vec<RpmPackage>, sources: &[Source], main: &MainConfig) -> (Vec<InstalledPackage>, Vec<AvailableVersion>) {
+pub fn find(packages: Vec<RpmPackage>, sources: &[Source], filters: &Filters) -> (Vec<InstalledPackage>, Vec<AvailableVersion>) {
     let mut packages: Vec<InstalledPackage> = packages.into_iter().map(|package| package.package).collect();
     // Of packages that are installed several times, what is newer is newer than the newest.
     let mut by_name = HashMap::<&str, Vec<usize>>::new();
@@ -45,7 +57,7 @@ pub fn find(packages: Vec<RpmPackage>, sources: &[Source], main: &MainConfig) ->
                 Line::Package(listed) => {
                     for &at in by_name.get(listed.name).into_iter().flatten().filter(|&&at| is_of(&listed, &packages[at])) {
                         if rpm::compare(listed.version, &packages[at].version).is_ge() {
-                            let hidden = hide(&listed, source, main);
+                            let hidden = hide(&listed, source, filters);
                             found[at].push(Found { listed, source: number, hidden });
                         }
                     }
@@ -62,7 +74,7 @@ pub fn find(packages: Vec<RpmPackage>, sources: &[Source], main: &MainConfig) ->
                         Arc::make_mut(known).merge(advisory);
                     }
                 }
-                Line::Advised(_) | Line::Vendor(_) => {}
+                _ => {}
             }
         }
     }
@@ -86,7 +98,8 @@ fn is_of(listed: &ListedPackage, package: &InstalledPackage) -> bool {
 }
 
 /// What hides a package from dnf, in words.
-fn hide(listed: &ListedPackage, source: &Source, main: &MainConfig) -> Option<String> {
+fn hide(listed: &ListedPackage, source: &Source, filters: &Filters) -> Option<String> {
+    let main = filters.main;
     let names = |typed: &String| nevra::names(typed, listed.name, listed.version, listed.architecture);
     let of_repository = format!("the repository `{}`", source.config.id);
     for (excludes, whose) in [(&main.excludes, "the main configuration"), (&source.config.excludes, of_repository.as_str())] {
@@ -99,7 +112,7 @@ fn hide(listed: &ListedPackage, source: &Source, main: &MainConfig) -> Option<St
             return Some(format!("{whose} includes only other packages"));
         }
     }
-    None
+    filters.locks.hides(listed).or_else(|| filters.modules.hides(listed, source.config.module_hotfixes))
 }
 
 /// The repositories that offer the installed version, and whether all that is newer is hidden.

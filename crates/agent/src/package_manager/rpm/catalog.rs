@@ -13,7 +13,7 @@ use domain::model::time::Timestamp;
 use crate::package_manager::cache;
 
 /// The first line; a new form gets a new one.
-const HEAD: &str = "fettle-rpm-catalog/1";
+const HEAD: &str = "fettle-rpm-catalog/2";
 const SUGGESTIONS: [Suggestion; 4] = [Suggestion::Nothing, Suggestion::Restart, Suggestion::Relogin, Suggestion::Reboot];
 
 /// Largest catalog; that of a repository with 100,000 packages has a twentieth of it.
@@ -82,6 +82,19 @@ impl CatalogWriter {
         }
     }
 
+    /// Adds a module's stream and its packages.
+    pub fn add_module(&mut self, module: &str, stream: &str, artifacts: &[String]) {
+        self.line("M", &[module, stream]);
+        for artifact in artifacts {
+            self.line("R", &[artifact]);
+        }
+    }
+
+    /// Adds the stream that a module has where nobody chose one.
+    pub fn add_default(&mut self, module: &str, stream: &str) {
+        self.line("D", &[module, stream]);
+    }
+
     /// Ends it; an error when there was more than there is room for.
     pub fn finish(mut self) -> io::Result<Catalog> {
         if self.text.len() > BYTES_MAX {
@@ -128,6 +141,12 @@ pub enum Line<'a> {
     Advisory(AdvisoryLine<'a>),
     /// A version that the advisory before names: name, architecture, version, module.
     Advised([&'a str; 4]),
+    /// A module and a stream of it. The lines after it are its packages.
+    Module([&'a str; 2]),
+    /// A package of the stream before.
+    Artifact(&'a str),
+    /// A module and its stream where nobody chose one.
+    Default([&'a str; 2]),
     /// Who made most packages.
     Vendor(&'a str),
 }
@@ -185,6 +204,9 @@ impl Catalog {
                 }
                 "A" => Line::Advisory(AdvisoryLine(line)),
                 "N" => Line::Advised(fields(line)?),
+                "M" => Line::Module(fields(line)?),
+                "R" => Line::Artifact(line),
+                "D" => Line::Default(fields(line)?),
                 "V" => Line::Vendor(line),
                 _ => return None,
             })

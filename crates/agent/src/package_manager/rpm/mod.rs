@@ -9,6 +9,8 @@ mod catalog;
 mod config;
 mod database;
 mod header;
+mod locks;
+mod modules;
 mod primary;
 mod repomd;
 mod updateinfo;
@@ -24,9 +26,12 @@ use domain::model::repository::Repository;
 use domain::model::time::Timestamp;
 use sha2::{Digest, Sha256};
 
+use self::candidates::Filters;
 use self::catalog::{Catalog, CatalogWriter, Line};
 use self::config::RepositoryConfig;
 use self::database::RpmPackage;
+use self::locks::Locks;
+use self::modules::Modules;
 use self::repomd::Metadata;
 use super::PackageFacts;
 use crate::root::Root;
@@ -76,7 +81,9 @@ pub fn collect(root: &Root, database: &Path, platform: &Platform, cache: Option<
             }
         }
     }
-    let (packages, available) = candidates::find(packages, &sources, &main);
+    let streams = modules::configured(root, problems);
+    let filters = Filters { main: &main, locks: Locks::read(root, problems), modules: Modules::of(&sources, &streams) };
+    let (packages, available) = candidates::find(packages, &sources, &filters);
     Ok(PackageFacts { architecture: Some(architecture), packages, available, repositories, lists_refreshed_at: refreshed_at })
 }
 
@@ -97,6 +104,9 @@ fn open(folder: &Path, config: &RepositoryConfig, root: &Root, cache: Option<&Pa
     }
     if let Some(input) = metadata.read("updateinfo")? {
         updateinfo::read(input, &mut writer)?;
+    }
+    if let Some(input) = metadata.read("modules")? {
+        modules::read(input, &mut writer)?;
     }
     let catalog = writer.finish()?;
     if let Some(path) = kept {
