@@ -29,6 +29,8 @@ const INSTALLED: &[&str] = &[
 
 const CHANGES_ARCHITECTURE: &str = "from no architecture to one";
 
+const ENABLES_A_STREAM: &str = "a module stream that the node enabled";
+
 fn scan(node: &Overlay) -> Inventory {
     inventory::collect(&Root::new(node.path()), None, NOW).unwrap()
 }
@@ -161,6 +163,7 @@ fn cases() -> Vec<Case> {
         (CHANGES_ARCHITECTURE, "", vec![("base", "", repository().package("tb-moved 0 1.1 1 x86_64").package("tb-svc 0 1.1 1 i686"))]),
         ("module streams by default", "", vec![("base", "", modular(DEFAULT))]),
         ("modules without a default", "", vec![("base", "", modular(""))]),
+        (ENABLES_A_STREAM, "", vec![("base", "", modular(DEFAULT))]),
         ("hotfixes of modules", "", vec![("base", "", modular(DEFAULT)), ("hot", "module_hotfixes=1", repository().package("tb-mod 0 4.0 1 x86_64"))]),
         ("a repository with variables", "", vec![("base", "name=$releasever $basearch", plain())]),
     ]
@@ -171,7 +174,10 @@ fn candidates_and_advisories_are_those_of_dnf() {
     let node = node(INSTALLED);
     let main = std::fs::read_to_string(node.path().join("etc/dnf/dnf.conf")).unwrap();
     for (name, more, repositories) in cases() {
-        node.shell("rm -rf /etc/yum.repos.d/* /var/cache/dnf /repositories");
+        node.shell("rm -rf /etc/yum.repos.d/* /var/cache/dnf /repositories /etc/dnf/modules.d");
+        if name == ENABLES_A_STREAM {
+            node.write("etc/dnf/modules.d/tb.module", "[tb]\nname=tb\nstream=2\nprofiles=\nstate=enabled\n");
+        }
         node.write("etc/dnf/dnf.conf", &format!("{main}{more}\n"));
         for (id, more, repository) in &repositories {
             repository.write(&node, &folder(id));
@@ -219,4 +225,36 @@ fn installed_packages_are_those_of_rpm() {
     assert_eq!(kernels, [("6.1.5-1", false), ("6.1.0-1", true)]);
     assert_eq!((inventory.platform.product.as_str(), inventory.platform.architecture.as_str()), ("Fedora41", "x86_64"));
     assert!(rpm::compare("1-1", "1-2").is_lt());
+}
+
+#[test]
+fn needed_patches_are_those_of_zypper() {
+    let node = node(INSTALLED);
+    node.write("etc/os-release", "ID=opensuse-leap\nVERSION_ID=15.6\nPRETTY_NAME=\"openSUSE Leap 15.6\"\n");
+    let repository = Repository::default()
+        .package("tb-lib 0 1.1 1 x86_64")
+        .package("tb-svc 0 1.1 1 noarch")
+        .package("tb-epoch 1 1 1 x86_64")
+        .package("kernel 0 6.1.9 1 x86_64")
+        .package("tb-absent 0 2 1 noarch")
+        .advisory("SUSE-1", "security", "important", &["tb-lib 0 1.1 1 x86_64", "tb-svc 0 1.1 1 noarch"])
+        .advisory("SUSE-2", "recommended", "moderate", &["tb-epoch 1 1 1 x86_64"])
+        .advisory("SUSE-3", "optional", "low", &["tb-absent 0 2 1 noarch"])
+        .advisory("SUSE-4", "security", "critical", &["kernel 0 6.1.9 1 x86_64"])
+        .suggesting("reboot")
+        .advisory("SUSE-5", "feature", "low", &["tb-svc 0 1.0 1 noarch"]);
+    repository.write(&node, &folder("base"));
+    node.write("etc/zypp/repos.d/base.repo", "[base]\nname=base\nbaseurl=dir:/repositories/base\nenabled=1\ngpgcheck=0\nautorefresh=0\n");
+    node.shell("zypper --non-interactive --no-gpg-checks --quiet refresh");
+    let inventory = scan(&node);
+    assert_eq!(inventory.problems, []);
+    assert_eq!(inventory.platform.product, "OpenSuse15.6");
+    let advised = inventory.available.iter().filter_map(|version| version.advisory.as_deref());
+    let ours: BTreeSet<(String, String, String)> =
+        advised.map(|advisory| (advisory.ids.join(" "), advisory.classification.word().to_lowercase(), advisory.severity.word().to_lowercase())).collect();
+    let printed = node.shell("zypper --non-interactive --xmlout list-patches");
+    let field = |line: &str, name: &str| line.split_once(&format!(" {name}=\"")).map(|(_, rest)| rest.split('"').next().unwrap_or_default().to_owned()).unwrap_or_default();
+    let updates = printed.split("<update").filter(|update| update.contains(" kind=\"patch\""));
+    let native: BTreeSet<_> = updates.map(|line| (field(line, "name"), field(line, "category"), field(line, "severity"))).collect();
+    assert_eq!(ours, native, "{printed}");
 }
