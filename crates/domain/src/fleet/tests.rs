@@ -1,15 +1,18 @@
 //! The index against judging each node from nothing.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::decide::judge;
+use crate::model::advisory::{Advisory, Suggestion};
 use crate::model::baseline;
 use crate::model::content::Content;
 use crate::model::host::Host;
 use crate::model::inventory::{Inventory, Reboot};
 use crate::model::package::{InstallState, InstalledPackage};
-use crate::model::patch::{AvailableVersion, Classification, Offer};
+use crate::model::patch::{AvailableVersion, Classification, Offer, Severity};
 use crate::model::platform;
 use crate::model::repository::Repository;
 use crate::model::section::{self, PackageFacts, PerSection, Section};
@@ -63,8 +66,8 @@ impl Node {
         };
         for (number, (version, n_newer, marks)) in self.packages.iter().enumerate() {
             let name = format!("package-{number:02}");
-            inventory.packages.push(InstalledPackage {
-                advisory: None,
+            let package = InstalledPackage {
+                advisory: (*marks == 8).then(|| advisory("BA-1", Classification::Bugfix)),
                 name: name.clone(),
                 architecture: "amd64".into(),
                 version: format!("1.{version}"),
@@ -80,10 +83,14 @@ impl Node {
                 reboot_pending: *marks == 4,
                 repositories: vec![usize::from(*marks == 5)],
                 installed_at: [None, Some(NOW), Some(NOW.plus_millis(-3 * DAY_MS))][usize::from(*marks % 3)],
-            });
+            };
+            if *marks == 9 {
+                inventory.packages.push(InstalledPackage { version: "0.9".into(), older_of_several: true, ..package.clone() });
+            }
+            inventory.packages.push(package);
             for newer in (0..*n_newer).rev() {
                 inventory.available.push(AvailableVersion {
-                    advisory: None,
+                    advisory: (*marks == 7).then(|| advisory("SA-1", Classification::Security)),
                     name: name.clone(),
                     architecture: "amd64".into(),
                     version: format!("2.{newer}"),
@@ -98,6 +105,11 @@ impl Node {
         }
         inventory
     }
+}
+
+fn advisory(id: &str, classification: Classification) -> Arc<Advisory> {
+    let released_at = Some(NOW.plus_millis(-DAY_MS));
+    Arc::new(Advisory { ids: vec![id.into()], classification, severity: Severity::Important, cves: Vec::new(), bugs: Vec::new(), released_at, suggestion: Suggestion::Nothing })
 }
 
 fn repository(label: &str) -> Repository {
@@ -156,6 +168,8 @@ fn baselines() -> Vec<Baseline> {
         "approval_rules: [{approve_after_days: 3}]\nrejected_patches: [package-01, package-02=2.1]\nrejected_patches_action: BLOCK",
         "approval_rules: [{approve_after_days: 3}]\nrejected_patches: [package-01]\nrejected_patches_action: BLOCK",
         "approved_patches: ['package-1*']",
+        "approval_rules: [{approve_after_days: 2, filters: {severity: [Important]}}]",
+        "approved_patches: [SA-1]\nrejected_patches: [BA-1]\nrejected_patches_action: BLOCK",
     ] {
         all.push(baseline(text));
     }
@@ -166,7 +180,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn the_index_counts_as_judging_each_node_does(nodes in nodes(), order in proptest::collection::vec(0..6_usize, 1..5), days in 0..5_i64) {
+    fn the_index_counts_as_judging_each_node_does(nodes in nodes(), order in proptest::collection::vec(0..8_usize, 1..5), days in 0..5_i64) {
         let mut fleet = Fleet::default();
         let baselines = baselines();
         fleet.set_baseline(baselines[0].clone(), NOW);
