@@ -13,11 +13,11 @@ use domain::model::time::Timestamp;
 use domain::model::version::rpm;
 
 use super::Source;
-use super::catalog::{Line, ListedPackage};
 use super::config::MainConfig;
 use super::database::{self, RpmPackage};
 use super::locks::Locks;
 use super::modules::Modules;
+use super::summary::{Line, ListedPackage};
 
 /// A version of an installed package as one repository has it.
 struct Found<'a> {
@@ -52,7 +52,7 @@ pub fn find(packages: Vec<RpmPackage>, sources: &[Source], filters: &Filters) ->
     let mut advisories = Advisories::new();
     for (number, source) in sources.iter().enumerate() {
         let mut current = None;
-        for line in source.catalog.lines() {
+        for line in source.summary.lines() {
             match line {
                 Line::Package(listed) => {
                     for &at in by_name.get(listed.name).into_iter().flatten().filter(|&&at| is_of(&listed, &packages[at])) {

@@ -3,7 +3,7 @@
 use domain::model::nevra;
 use domain::model::problem::Problem;
 
-use super::catalog::ListedPackage;
+use super::summary::ListedPackage;
 use crate::root::Root;
 
 const VERSION_LOCKS: [&str; 2] = ["/etc/dnf/plugins/versionlock.list", "/etc/yum/pluginconf.d/versionlock.list"];

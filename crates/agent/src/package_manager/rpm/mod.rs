@@ -5,7 +5,6 @@
 //! fetching and verifying metadata is its business. Checked against dnf 4.23 and zypper 1.14.
 
 mod candidates;
-mod catalog;
 mod config;
 mod database;
 mod header;
@@ -13,6 +12,7 @@ mod locks;
 mod modules;
 mod primary;
 mod repomd;
+mod summary;
 mod updateinfo;
 mod xml;
 
@@ -27,12 +27,12 @@ use domain::model::time::Timestamp;
 use sha2::{Digest, Sha256};
 
 use self::candidates::Filters;
-use self::catalog::{Catalog, CatalogWriter, Line};
 use self::config::RepositoryConfig;
 use self::database::RpmPackage;
 use self::locks::Locks;
 use self::modules::Modules;
 use self::repomd::Metadata;
+use self::summary::{Line, Summary, SummaryWriter};
 use super::PackageFacts;
 use crate::root::Root;
 
@@ -49,7 +49,7 @@ const REFRESH_HINT: &str = "run `dnf makecache` or `zypper refresh` on the node"
 /// A repository whose metadata is on disk.
 struct Source {
     config: RepositoryConfig,
-    catalog: Catalog,
+    summary: Summary,
 }
 
 /// Reads everything.
@@ -67,13 +67,13 @@ pub fn collect(root: &Root, database: &Path, platform: &Platform, cache: Option<
             continue;
         };
         match open(&folder, &config, root, cache) {
-            Ok((metadata, catalog)) => {
+            Ok((metadata, summary)) => {
                 let at = std::fs::metadata(folder.join("repomd.xml")).and_then(|file| file.modified()).ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
                 let at = at.and_then(|since| i64::try_from(since.as_millis()).ok()).map(Timestamp::from_millis);
                 // The oldest of them is what nothing newer is known of.
                 refreshed_at = Some(refreshed_at.map_or(at, |oldest| at.map(|at| at.min(oldest)))).flatten();
-                repositories.push(repository(&config, &metadata, &catalog, &architecture));
-                sources.push(Source { config, catalog });
+                repositories.push(repository(&config, &metadata, &summary, &architecture));
+                sources.push(Source { config, summary });
             }
             Err(error) => {
                 let message = format!("the metadata of the repository `{}` cannot be used: {error}", config.id);
@@ -87,18 +87,18 @@ pub fn collect(root: &Root, database: &Path, platform: &Platform, cache: Option<
     Ok(PackageFacts { architecture: Some(architecture), packages, available, repositories, lists_refreshed_at: refreshed_at })
 }
 
-/// The metadata of a repository; its catalog is made when it is not kept yet.
-fn open(folder: &Path, config: &RepositoryConfig, root: &Root, cache: Option<&Path>) -> io::Result<(Metadata, Catalog)> {
+/// The metadata of a repository; its summary is made when it is not kept yet.
+fn open(folder: &Path, config: &RepositoryConfig, root: &Root, cache: Option<&Path>) -> io::Result<(Metadata, Summary)> {
     let metadata = Metadata::open(folder)?;
     if config.is_metadata_signed && !folder.join("repomd.xml.asc").is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it must be signed, and there is no repomd.xml.asc"));
     }
     let place = format!("{}\n{}", root.path().canonicalize().unwrap_or_else(|_| root.path().to_owned()).display(), config.id);
-    let kept = cache.map(|cache| cache.join(format!("rpm-{}.catalog", &blake3::hash(place.as_bytes()).to_hex()[..16])));
-    if let Some(catalog) = kept.as_ref().and_then(|path| Catalog::open(path, &metadata.digest)) {
-        return Ok((metadata, catalog));
+    let kept = cache.map(|cache| cache.join(format!("rpm-{}.summary", &blake3::hash(place.as_bytes()).to_hex()[..16])));
+    if let Some(summary) = kept.as_ref().and_then(|path| Summary::open(path, &metadata.digest)) {
+        return Ok((metadata, summary));
     }
-    let mut writer = CatalogWriter::new(&metadata.digest);
+    let mut writer = SummaryWriter::new(&metadata.digest);
     if let Some(input) = metadata.read("primary")? {
         primary::read(input, &mut writer)?;
     }
@@ -108,20 +108,20 @@ fn open(folder: &Path, config: &RepositoryConfig, root: &Root, cache: Option<&Pa
     if let Some(input) = metadata.read("modules")? {
         modules::read(input, &mut writer)?;
     }
-    let catalog = writer.finish()?;
+    let summary = writer.finish()?;
     if let Some(path) = kept {
         // It is a cache: where it cannot be kept, the next scan makes it again.
-        let _ = catalog.save(&path);
+        let _ = summary.save(&path);
     }
-    Ok((metadata, catalog))
+    Ok((metadata, summary))
 }
 
-fn repository(config: &RepositoryConfig, metadata: &Metadata, catalog: &Catalog, architecture: &str) -> Repository {
+fn repository(config: &RepositoryConfig, metadata: &Metadata, summary: &Summary, architecture: &str) -> Repository {
     let (_, after_scheme) = config.uri.split_once("://").unwrap_or(("", &config.uri));
     let authority = after_scheme.split('/').next().unwrap_or_default();
     let site = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     Repository {
-        origin: catalog.lines().find_map(|line| if let Line::Vendor(vendor) = line { Some(vendor.to_owned()) } else { None }),
+        origin: summary.lines().find_map(|line| if let Line::Vendor(vendor) = line { Some(vendor.to_owned()) } else { None }),
         label: Some(config.id.clone()),
         suite: None,
         codename: None,

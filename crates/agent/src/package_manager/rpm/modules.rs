@@ -11,7 +11,7 @@ use domain::model::problem::Problem;
 use domain::model::version::rpm;
 use serde::Deserialize;
 
-use super::catalog::{CatalogWriter, Line, ListedPackage};
+use super::summary::{Line, ListedPackage, SummaryWriter};
 use super::{Source, config};
 use crate::root::Root;
 
@@ -60,15 +60,15 @@ impl Word {
 }
 
 /// Reads every module and every default. Documents are read one by one, so that a strange one costs only itself.
-pub fn read(input: impl Read, catalog: &mut CatalogWriter) -> io::Result<()> {
+pub fn read(input: impl Read, summary: &mut SummaryWriter) -> io::Result<()> {
     let mut text = Vec::new();
     input.take(DOCUMENTS_BYTES_MAX).read_to_end(&mut text)?;
     let text = String::from_utf8_lossy(&text);
     for document in text.split("\n---").map(|document| document.split("\n...").next().unwrap_or_default().trim_start_matches("---")) {
         let Ok(Document { document, data }) = serde_saphyr::from_str::<Document>(document) else { continue };
         match (document.as_str(), data.name, data.module, data.stream) {
-            ("modulemd", Some(name), _, Some(stream)) => catalog.add_module(&name.text(), &stream.text(), &data.artifacts.rpms),
-            ("modulemd-defaults", _, Some(module), Some(stream)) => catalog.add_default(&module.text(), &stream.text()),
+            ("modulemd", Some(name), _, Some(stream)) => summary.add_module(&name.text(), &stream.text(), &data.artifacts.rpms),
+            ("modulemd-defaults", _, Some(module), Some(stream)) => summary.add_default(&module.text(), &stream.text()),
             _ => {}
         }
     }
@@ -106,7 +106,7 @@ impl<'a> Modules<'a> {
     /// The modules of all repositories.
     pub fn of(sources: &'a [Source], configured: &'a BTreeMap<String, Option<String>>) -> Self {
         let mut defaults = HashMap::new();
-        for line in sources.iter().flat_map(|source| source.catalog.lines()) {
+        for line in sources.iter().flat_map(|source| source.summary.lines()) {
             if let Line::Default([module, stream]) = line {
                 defaults.insert(module, stream);
             }
@@ -114,7 +114,7 @@ impl<'a> Modules<'a> {
         let mut modules = Self::default();
         for source in sources {
             let mut current = ("", "");
-            for line in source.catalog.lines() {
+            for line in source.summary.lines() {
                 match line {
                     Line::Module([module, stream]) => current = (module, stream),
                     Line::Artifact(artifact) => {

@@ -4,11 +4,11 @@ use std::io::{self, Read};
 
 use domain::model::version::rpm;
 
-use super::catalog::{CatalogWriter, ListedPackage};
+use super::summary::{ListedPackage, SummaryWriter};
 use super::xml::{self, Piece};
 
 /// Reads every package.
-pub fn read(input: impl Read, catalog: &mut CatalogWriter) -> io::Result<()> {
+pub fn read(input: impl Read, summary: &mut SummaryWriter) -> io::Result<()> {
     let mut package = Package::default();
     let mut in_obsoletes = false;
     xml::walk(input, |piece| match piece {
@@ -26,7 +26,7 @@ pub fn read(input: impl Read, catalog: &mut CatalogWriter) -> io::Result<()> {
         Piece::End("sourcerpm", text) => text.clone_into(&mut package.source_rpm),
         Piece::End("obsoletes", _) => in_obsoletes = false,
         // Sources are not installed.
-        Piece::End("package", _) if package.architecture != "src" && package.architecture != "nosrc" => catalog.add_package(
+        Piece::End("package", _) if package.architecture != "src" && package.architecture != "nosrc" => summary.add_package(
             &ListedPackage {
                 name: &package.name,
                 architecture: &package.architecture,

@@ -7,11 +7,11 @@ use domain::model::patch::{Classification, Severity};
 use domain::model::time::Timestamp;
 use domain::model::version::rpm;
 
-use super::catalog::{AdvisedPackage, CatalogWriter};
+use super::summary::{AdvisedPackage, SummaryWriter};
 use super::xml::{self, Piece};
 
 /// Reads every advisory. A date of update counts before that of issue; an advisory without severity has none.
-pub fn read(input: impl Read, catalog: &mut CatalogWriter) -> io::Result<()> {
+pub fn read(input: impl Read, summary: &mut SummaryWriter) -> io::Result<()> {
     let mut advisory = empty();
     let mut packages = Vec::new();
     let (mut issued_at, mut in_collection, mut module) = (None, false, String::new());
@@ -52,7 +52,7 @@ pub fn read(input: impl Read, catalog: &mut CatalogWriter) -> io::Result<()> {
             advisory.released_at = advisory.released_at.or(issued_at);
             advisory.cves.sort_unstable();
             advisory.cves.dedup();
-            catalog.add_advisory(&advisory, &packages);
+            summary.add_advisory(&advisory, &packages);
         }
         Piece::End(..) => {}
     })

@@ -13,10 +13,10 @@ use domain::model::time::Timestamp;
 use crate::package_manager::cache;
 
 /// The first line; a new form gets a new one.
-const HEAD: &str = "fettle-rpm-catalog/2";
+const HEAD: &str = "fettle-rpm-summary/2";
 const SUGGESTIONS: [Suggestion; 4] = [Suggestion::Nothing, Suggestion::Restart, Suggestion::Relogin, Suggestion::Reboot];
 
-/// Largest catalog; that of a repository with 100,000 packages has a twentieth of it.
+/// Largest summary; that of a repository with 100,000 packages has a twentieth of it.
 const BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// A package of a repository.
@@ -49,13 +49,13 @@ pub struct AdvisedPackage {
     pub module: String,
 }
 
-/// Writes a catalog.
-pub struct CatalogWriter {
+/// Writes a summary.
+pub struct SummaryWriter {
     text: String,
     vendors: HashMap<String, usize>,
 }
 
-impl CatalogWriter {
+impl SummaryWriter {
     /// Of a repository in the state with this digest.
     pub fn new(digest: &str) -> Self {
         Self { text: format!("{HEAD}\t{digest}\n"), vendors: HashMap::new() }
@@ -96,7 +96,7 @@ impl CatalogWriter {
     }
 
     /// Ends it; an error when there was more than there is room for.
-    pub fn finish(mut self) -> io::Result<Catalog> {
+    pub fn finish(mut self) -> io::Result<Summary> {
         if self.text.len() > BYTES_MAX {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it lists more packages and advisories than there is room for"));
         }
@@ -106,7 +106,7 @@ impl CatalogWriter {
         }
         // The text is kept no larger than it is.
         self.text.shrink_to_fit();
-        Ok(Catalog { text: self.text })
+        Ok(Summary { text: self.text })
     }
 
     fn line(&mut self, kind: &str, fields: &[&str]) {
@@ -126,13 +126,13 @@ impl CatalogWriter {
     }
 }
 
-/// A catalog.
+/// A summary.
 #[derive(Debug)]
-pub struct Catalog {
+pub struct Summary {
     text: String,
 }
 
-/// A line of a catalog.
+/// A line of a summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line<'a> {
     /// A package.
@@ -172,7 +172,7 @@ impl AdvisoryLine<'_> {
     }
 }
 
-impl Catalog {
+impl Summary {
     /// Reads the file of a repository in the state with this digest; `None` when there is none.
     pub fn open(path: &Path, digest: &str) -> Option<Self> {
         let text = fs::read_to_string(path).ok()?;
@@ -240,15 +240,15 @@ mod tests {
             released_at: Some(Timestamp::from_millis(5)),
             suggestion: Suggestion::Relogin,
         };
-        let mut writer = CatalogWriter::new("digest");
+        let mut writer = SummaryWriter::new("digest");
         writer.add_package(&package, "Fedora Project");
         writer.add_advisory(&advisory, &[AdvisedPackage { name: "a".into(), architecture: "noarch".into(), version: "2-3".into(), module: "m:1".into() }]);
-        let catalog = writer.finish().unwrap();
+        let summary = writer.finish().unwrap();
         let folder = testkit::folder();
         let path = folder.path().join("x");
-        catalog.save(&path).unwrap();
-        assert!(Catalog::open(&path, "another").is_none());
-        let read = Catalog::open(&path, "digest").unwrap();
+        summary.save(&path).unwrap();
+        assert!(Summary::open(&path, "another").is_none());
+        let read = Summary::open(&path, "digest").unwrap();
         let lines: Vec<_> = read.lines().collect();
         let [Line::Package(of_package), Line::Advisory(of_advisory), Line::Advised(advised), Line::Vendor(vendor)] = lines.as_slice() else { panic!("{lines:?}") };
         assert_eq!(*of_package, ListedPackage { name: "a b", ..package });
