@@ -72,8 +72,8 @@ pub async fn show(State(app): State<App>, session: BrowserSession, Path(id): Pat
                 dt { "Classification" } dd { (patch.classification.word()) }
                 dt { "Severity" } dd { @if patch.severity == Severity::Unspecified { "not stated by the vendor" } @else { (patch.severity.word()) } }
                 dt { "Source package" } dd { (patch.source) }
-                dt { "Section" } dd { (patch.section.as_deref().unwrap_or("not stated")) }
-                dt { "Priority" } dd { (patch.priority.as_deref().unwrap_or("not stated")) }
+                @if let Some(section) = &patch.section { dt { "Section" } dd { (section) } }
+                @if let Some(priority) = &patch.priority { dt { "Priority" } dd { (priority) } }
                 dt { "Repository" } dd { (patch.repository.as_deref().unwrap_or("not stated")) }
                 @if let Some(advisory) = &patch.advisory {
                     dt { "Advisories" } dd { (advisory.ids.join(", ")) }

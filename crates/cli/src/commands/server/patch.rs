@@ -1,7 +1,8 @@
 //! `fettle patch`: patches that nodes of a running server need.
 
-use api::v1::patch::ListPatches;
+use api::v1::patch::{ListPatches, Patch};
 use clap::Subcommand;
+use domain::model::patch::Severity;
 
 use super::remote::{PageArguments, Remote};
 use crate::exit::Exit;
@@ -52,7 +53,8 @@ pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
                 ["patch", "version", "class", "missing on", "first seen", "id"],
                 answer.items.into_iter().map(|patch| {
                     let name = format!("{}:{}", patch.name, patch.architecture);
-                    [name, patch.version, patch.classification, patch.n_missing.to_string(), patch.first_seen_at, patch.id]
+                    let class = class_words(&patch);
+                    [name, patch.version, class, patch.n_missing.to_string(), patch.first_seen_at, patch.id]
                 }),
             );
             printer.next_page(answer.next_cursor.as_deref());
@@ -64,7 +66,16 @@ pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
                 return Ok(Exit::Success);
             }
             printer.line(format!("{} {}", printer.bold(&detail.name), detail.version));
-            printer.line(format!("  class       {}", detail.classification));
+            printer.line(format!("  class       {}", class_words(&detail)));
+            if !detail.advisories.is_empty() {
+                printer.line(format!("  advisories  {}", detail.advisories.join(", ")));
+            }
+            if !detail.cves.is_empty() {
+                printer.line(format!("  closes      {}", detail.cves.join(", ")));
+            }
+            if let Some(at) = &detail.released_at {
+                printer.line(format!("  released    {at}"));
+            }
             printer.line(format!("  source      {}", detail.source));
             printer.line(format!("  repository  {}", detail.repository.as_deref().unwrap_or("not stated")));
             printer.line(format!("  first seen  {}", detail.first_seen_at));
@@ -76,4 +87,9 @@ pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Success)
+}
+
+/// Classification and severity, the latter where the vendor states one.
+fn class_words(patch: &Patch) -> String {
+    if patch.severity == Severity::Unspecified.word() { patch.classification.clone() } else { format!("{}, {}", patch.classification, patch.severity) }
 }
