@@ -25,8 +25,10 @@ pub fn node(installed: &[&str]) -> Overlay {
     let mut script = String::new();
     for (number, package) in installed.iter().enumerate() {
         let [name, epoch, version, release, architecture] = fields(package);
+        // The release of the system is what a package says that it provides, not its own version.
+        let provides = if name.ends_with("-release") { "Provides: system-release = 7, system-release(releasever) = 41\n" } else { "" };
         let spec = format!(
-            "Name: {name}\nEpoch: {epoch}\nVersion: {version}\nRelease: {release}\nSummary: test\nLicense: MIT\nVendor: Fedora Project\nAutoReqProv: no\n%description\ntest\n%files\n"
+            "Name: {name}\nEpoch: {epoch}\nVersion: {version}\nRelease: {release}\nSummary: test\nLicense: MIT\nVendor: Fedora Project\nAutoReqProv: no\n{provides}%description\ntest\n%files\n"
         );
         node.write(&format!("rpms/{number}.spec"), &spec);
         let _ =
@@ -178,10 +180,10 @@ fn checksum(text: &str) -> String {
 
 /// Configures a repository of a node by its folder there.
 pub fn configure(node: &Overlay, id: &str, more: &str) {
-    node.write(&format!("etc/yum.repos.d/{id}.repo"), &format!("[{id}]\nname={id}\nbaseurl=file:///repositories/{id}\nenabled=1\n{more}\n"));
+    node.write(&format!("etc/yum.repos.d/{id}.repo"), &format!("[{id}]\nname={id}\nbaseurl=file:///repositories/$releasever/{id}\nenabled=1\n{more}\n"));
 }
 
 /// The folder of that repository.
 pub fn folder(id: &str) -> String {
-    format!("/repositories/{id}")
+    format!("/repositories/41/{id}")
 }

@@ -20,11 +20,11 @@ const ENTRIES: usize = 12;
 pub fn run(pairs: usize) -> anyhow::Result<()> {
     eprintln!("making a machine with {INSTALLED} packages");
     let installed: Vec<String> = (0..INSTALLED).map(|number| format!("{} 0 1.{} 1.fc41 x86_64", name(number * LISTED / INSTALLED), number % 7)).collect();
-    let node = rpm::node(&installed.iter().map(String::as_str).collect::<Vec<_>>());
+    let node = rpm::node(&installed.iter().map(String::as_str).chain(["fedora-release 0 41 1 noarch"]).collect::<Vec<_>>());
     repository().write(&node, &rpm::folder("base"));
     rpm::configure(&node, "base", "");
     node.shell("dnf -q makecache");
-    let xml_bytes = node.shell("cd /repositories/base; cat primary.xml updateinfo.xml | wc -c").trim().parse::<f64>()?;
+    let xml_bytes = node.shell("cd /repositories/41/base; cat primary.xml updateinfo.xml | wc -c").trim().parse::<f64>()?;
     let cache = sh::target().join("bench-cache-rpm");
     let fettle = sh::target().join("release/fettle");
     let scan = || {

@@ -186,6 +186,7 @@ fn candidates_and_advisories_are_those_of_dnf() {
         node.shell("dnf -q makecache");
         let inventory = scan(&node);
         assert_eq!(inventory.problems, [], "{name}");
+        assert!(inventory.repositories.iter().all(|repository| repository.uri.starts_with("file:///repositories/41/")), "{name}: {:?}", inventory.repositories);
         // A patch goes by the architecture of what is installed, also where it brings another.
         let plain =
             |nevras: BTreeSet<String>| if name == CHANGES_ARCHITECTURE { nevras.iter().map(|nevra| nevra.rsplit_once('.').unwrap().0.to_owned()).collect() } else { nevras };
@@ -244,7 +245,7 @@ fn needed_patches_are_those_of_zypper() {
         .suggesting("reboot")
         .advisory("SUSE-5", "feature", "low", &["tb-svc 0 1.0 1 noarch"]);
     repository.write(&node, &folder("base"));
-    node.write("etc/zypp/repos.d/base.repo", "[base]\nname=base\nbaseurl=dir:/repositories/base\nenabled=1\ngpgcheck=0\nautorefresh=0\n");
+    node.write("etc/zypp/repos.d/base.repo", "[base]\nname=base\nbaseurl=dir:/repositories/41/base\nenabled=1\ngpgcheck=0\nautorefresh=0\n");
     node.shell("zypper --non-interactive --no-gpg-checks --quiet refresh");
     let inventory = scan(&node);
     assert_eq!(inventory.problems, []);

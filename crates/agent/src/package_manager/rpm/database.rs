@@ -13,7 +13,9 @@ use super::header::{Header, tag};
 use crate::command;
 use crate::root::Root;
 
-/// Where databases are: of old, of SUSE and Fedora today, of ostree.
+/// What a package provides that says the system's release; the first counts most, as in dnf.
+const RELEASES: [&str; 6] = ["system-release(releasever)", "system-release", "distribution-release(releasever)", "distribution-release", "redhat-release", "suse-release"];
+/// Where databases are: of SUSE and Fedora today, of old, of ostree.
 const FOLDERS: [&str; 3] = ["/usr/lib/sysimage/rpm", "/var/lib/rpm", "/usr/share/rpm"];
 const FORMATS: [(&str, Format); 3] = [("rpmdb.sqlite", Format::Sqlite), ("Packages.db", Format::Ndb), ("Packages", Format::BerkeleyDb)];
 /// Largest header that is read; a kernel's has a few megabytes.
@@ -35,8 +37,8 @@ enum Format {
 pub struct RpmPackage {
     /// The package.
     pub package: InstalledPackage,
-    /// The release of the system that it stands for, such as `9` of a package that provides `system-release`.
-    pub system_release: Option<String>,
+    /// What `$releasever` is by this package: how much it counts (the lowest most), and the release.
+    pub release: Option<(usize, String)>,
 }
 
 /// The database below a root.
@@ -157,10 +159,13 @@ fn package(header: &Header) -> Option<RpmPackage> {
         source_rpm: text(tag::SOURCE_RPM),
         installed_at: header.number(tag::INSTALL_TIME),
     };
-    let release = header.texts(tag::PROVIDES).zip(header.texts(tag::PROVIDES_VERSIONS)).find(|(name, _)| name == "system-release" || name == "distribution-release");
-    let version = String::from_utf8_lossy(rpm::split(fields.version.as_bytes()).version).into_owned();
-    let system_release = release.map(|(_, provided)| if provided.is_empty() { version } else { String::from_utf8_lossy(rpm::split(provided.as_bytes()).version).into_owned() });
-    Some(RpmPackage { system_release, ..fields.package() })
+    let provided = header.texts(tag::PROVIDES).zip(header.texts(tag::PROVIDES_VERSIONS));
+    let ranked = provided.filter_map(|(name, version)| Some((RELEASES.iter().position(|known| *known == name)?, version)));
+    let release = ranked.min().map(|(rank, version)| {
+        let version = if version.is_empty() { &fields.version } else { &version };
+        (rank, String::from_utf8_lossy(rpm::split(version.as_bytes()).version).into_owned())
+    });
+    Some(RpmPackage { release, ..fields.package() })
 }
 
 struct Fields {
@@ -193,7 +198,7 @@ impl Fields {
             advisory: None,
             installed_at: self.installed_at.map(|seconds| Timestamp::from_millis(i64::from(seconds) * 1000)),
         };
-        RpmPackage { package, system_release: None }
+        RpmPackage { package, release: None }
     }
 }
 

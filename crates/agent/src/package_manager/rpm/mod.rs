@@ -56,7 +56,7 @@ struct Source {
 pub fn collect(root: &Root, database: &Path, platform: &Platform, cache: Option<&Path>, problems: &mut Vec<Problem>) -> io::Result<PackageFacts> {
     let packages = database::read(root, database, problems)?;
     let architecture = native_architecture(&packages).unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-    let release = packages.iter().find_map(|package| package.system_release.clone()).or_else(|| platform.release.clone()).unwrap_or_default();
+    let release = packages.iter().filter_map(|package| package.release.clone()).min().map(|(_, release)| release).or_else(|| platform.release.clone()).unwrap_or_default();
     let (main, configs) = config::read(root, &release, &architecture, problems);
     let folders = CacheFolders { root, dnf: main.cache_folder.clone().unwrap_or_else(|| DNF_CACHE.to_owned()), yum: format!("{YUM_CACHE}/{architecture}/{release}") };
     let (mut sources, mut repositories, mut refreshed_at) = (Vec::new(), Vec::new(), None::<Timestamp>);
@@ -68,10 +68,9 @@ pub fn collect(root: &Root, database: &Path, platform: &Platform, cache: Option<
         };
         match open(&folder, &config, root, cache) {
             Ok((metadata, summary)) => {
-                let at = std::fs::metadata(folder.join("repomd.xml")).and_then(|file| file.modified()).ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-                let at = at.and_then(|since| i64::try_from(since.as_millis()).ok()).map(Timestamp::from_millis);
-                // The oldest of them is what nothing newer is known of.
-                refreshed_at = Some(refreshed_at.map_or(at, |oldest| at.map(|at| at.min(oldest)))).flatten();
+                // Nothing is known that is newer than the oldest of them.
+                let at = checked_at(&folder);
+                refreshed_at = if sources.is_empty() { at } else { refreshed_at.min(at) };
                 repositories.push(repository(&config, &metadata, &summary, &architecture));
                 sources.push(Source { config, summary });
             }
@@ -138,6 +137,17 @@ fn repository(config: &RepositoryConfig, metadata: &Metadata, summary: &Summary,
     }
 }
 
+/// When the native tool last made sure that metadata is the newest: dnf touches the index then, zypper
+/// a file beside its folder.
+fn checked_at(folder: &Path) -> Option<Timestamp> {
+    let modified = |path: PathBuf| {
+        let since = std::fs::metadata(path).ok()?.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_millis()).ok().map(Timestamp::from_millis)
+    };
+    let index = modified(folder.join("repomd.xml"))?;
+    Some(folder.parent().and_then(|parent| modified(parent.join("cookie"))).map_or(index, |cookie| cookie.max(index)))
+}
+
 /// The architecture of most packages that have one.
 fn native_architecture(packages: &[RpmPackage]) -> Option<String> {
     let mut times = HashMap::<&str, usize>::new();
@@ -166,8 +176,16 @@ impl CacheFolders<'_> {
             format!("{ZYPPER_CACHE}/{id}/repodata"),
             format!("{}/{id}", self.yum),
         ];
-        let modified = |path: &PathBuf| std::fs::metadata(path.join("repomd.xml")).and_then(|file| file.modified()).ok();
-        named.iter().map(|path| self.root.join(path)).filter(|path| modified(path).is_some()).max_by_key(modified)
+        let newest = |paths: Vec<String>| paths.iter().map(|path| self.root.join(path)).filter(|path| checked_at(path).is_some()).max_by_key(|path| checked_at(path));
+        // Where the address was written otherwise when it was fetched, the id has to do.
+        newest(named.to_vec()).or_else(|| newest([DNF_CACHE, DNF5_CACHE].iter().flat_map(|cache| self.of_id(cache, id)).collect()))
+    }
+
+    /// Folders of a cache whose name is an id and a hash.
+    fn of_id(&self, cache: &str, id: &str) -> Vec<String> {
+        let is_hash = |text: &str| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let names = self.root.list_names(cache, &mut Vec::new()).into_iter();
+        names.filter(|name| name.strip_prefix(id).and_then(|rest| rest.strip_prefix('-')).is_some_and(is_hash)).map(|name| format!("{cache}/{name}/repodata")).collect()
     }
 }
 

@@ -7,6 +7,9 @@ use domain::model::version::rpm;
 use super::summary::{ListedPackage, SummaryWriter};
 use super::xml::{self, Piece};
 
+/// Most packages that one replaces.
+const OBSOLETES_MAX: usize = 10_000;
+
 /// Reads every package.
 pub fn read(input: impl Read, summary: &mut SummaryWriter) -> io::Result<()> {
     let mut package = Package::default();
@@ -17,7 +20,7 @@ pub fn read(input: impl Read, summary: &mut SummaryWriter) -> io::Result<()> {
             "version" => package.version = rpm::join(&xml::attribute(start, "epoch"), &xml::attribute(start, "ver"), &xml::attribute(start, "rel")),
             "time" => package.built_at = xml::attribute(start, "build"),
             "obsoletes" => in_obsoletes = true,
-            "entry" if in_obsoletes => package.obsoletes.push(obsoleted(start)),
+            "entry" if in_obsoletes && package.obsoletes.len() < OBSOLETES_MAX => package.obsoletes.push(obsoleted(start)),
             _ => {}
         },
         Piece::End("name", text) => text.clone_into(&mut package.name),

@@ -10,6 +10,10 @@ use domain::model::version::rpm;
 use super::summary::{AdvisedPackage, SummaryWriter};
 use super::xml::{self, Piece};
 
+/// Most packages and references of one advisory; those of whole releases of KDE have a few hundred.
+const PACKAGES_MAX: usize = 100_000;
+const REFERENCES_MAX: usize = 10_000;
+
 /// Reads every advisory. A date of update counts before that of issue; an advisory without severity has none.
 pub fn read(input: impl Read, summary: &mut SummaryWriter) -> io::Result<()> {
     let mut advisory = empty();
@@ -25,7 +29,7 @@ pub fn read(input: impl Read, summary: &mut SummaryWriter) -> io::Result<()> {
             }
             "issued" => issued_at = parse_date(&xml::attribute(start, "date")),
             "updated" => advisory.released_at = parse_date(&xml::attribute(start, "date")),
-            "reference" => match xml::attribute(start, "type").as_str() {
+            "reference" if advisory.cves.len() + advisory.bugs.len() < REFERENCES_MAX => match xml::attribute(start, "type").as_str() {
                 "cve" => advisory.cves.push(xml::attribute(start, "id")),
                 "bugzilla" => advisory.bugs.push(xml::attribute(start, "id")),
                 _ => {}
@@ -35,7 +39,7 @@ pub fn read(input: impl Read, summary: &mut SummaryWriter) -> io::Result<()> {
                 module.clear();
             }
             "module" => module = format!("{}:{}", xml::attribute(start, "name"), xml::attribute(start, "stream")),
-            "package" => packages.push(AdvisedPackage {
+            "package" if packages.len() < PACKAGES_MAX => packages.push(AdvisedPackage {
                 name: xml::attribute(start, "name"),
                 architecture: xml::attribute(start, "arch"),
                 version: rpm::join(&xml::attribute(start, "epoch"), &xml::attribute(start, "version"), &xml::attribute(start, "release")),
