@@ -2,7 +2,7 @@
 //!
 //! A scan reads the rpm database and the metadata that the native tool keeps on disk, and starts no
 //! program (save `rpm`, for databases of Berkeley DB). Only `refresh` runs the native tool, because
-//! fetching and verifying metadata is its business. Checked against dnf 4.23 and zypper 1.14.
+//! fetching and verifying metadata is its business. Checked against dnf 4.23, dnf5 5.4 and zypper 1.14.
 
 mod candidates;
 mod config;
