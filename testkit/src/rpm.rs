@@ -61,7 +61,6 @@ struct Advisory {
     kind: String,
     severity: String,
     packages: Vec<String>,
-    module: Option<String>,
     suggestion: Option<String>,
 }
 
@@ -83,14 +82,7 @@ impl Repository {
     #[must_use]
     pub fn advisory(mut self, id: &str, kind: &str, severity: &str, packages: &[&str]) -> Self {
         let packages = packages.iter().map(|package| (*package).to_owned()).collect();
-        self.advisories.push(Advisory { id: id.into(), kind: kind.into(), severity: severity.into(), packages, module: None, suggestion: None });
-        self
-    }
-
-    /// Makes the last advisory one of a module's stream, such as `nodejs:18`.
-    #[must_use]
-    pub fn of_module(mut self, stream: &str) -> Self {
-        self.advisories.last_mut().expect("an advisory was added").module = Some(stream.to_owned());
+        self.advisories.push(Advisory { id: id.into(), kind: kind.into(), severity: severity.into(), packages, suggestion: None });
         self
     }
 
@@ -156,9 +148,6 @@ impl Repository {
                 "<update from=\"a@b\" status=\"final\" type=\"{}\" version=\"1\"><id>{}</id><title>t</title><issued date=\"2026-01-02 03:04:05\"/><updated date=\"2026-01-03 03:04:05\"/>{severity}<summary>s</summary><description>d</description><references><reference href=\"h\" id=\"CVE-2026-{number}\" type=\"cve\" title=\"t\"/></references><pkglist><collection short=\"c\"><name>c</name>",
                 advisory.kind, advisory.id
             );
-            if let Some((name, stream)) = advisory.module.as_deref().and_then(|module| module.split_once(':')) {
-                let _ = write!(text, "<module name=\"{name}\" stream=\"{stream}\" version=\"1\" context=\"c0ffee\" arch=\"x86_64\"/>");
-            }
             for package in &advisory.packages {
                 let [name, epoch, version, release, architecture] = fields(package);
                 let suggestion = advisory.suggestion.as_deref().map(|what| format!("<{what}_suggested>True</{what}_suggested>")).unwrap_or_default();

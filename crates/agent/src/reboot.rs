@@ -48,7 +48,7 @@ fn read_line(root: &Root, path: &str) -> String {
 /// When the system booted, as the kernel's statistics say.
 fn booted_at(statistics: &str) -> Option<Timestamp> {
     let seconds: i64 = statistics.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
-    Some(Timestamp::from_millis(seconds.checked_mul(1000)?))
+    Timestamp::from_seconds(seconds)
 }
 
 /// What takes effect only after a boot on rpm systems: the list of dnf's own `needs-restarting`.

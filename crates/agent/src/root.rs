@@ -91,10 +91,15 @@ impl Root {
 
     /// When a file or folder was last changed.
     pub fn modified_at(&self, absolute: &str) -> Option<Timestamp> {
-        let modified = std::fs::metadata(self.join(absolute)).ok()?.modified().ok()?;
-        let since_epoch = modified.duration_since(UNIX_EPOCH).ok()?;
-        Some(Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).ok()?))
+        modified_at(&self.join(absolute))
     }
+}
+
+/// When a file or folder was last changed.
+pub fn modified_at(path: &Path) -> Option<Timestamp> {
+    let modified = std::fs::metadata(path).ok()?.modified().ok()?;
+    let since_epoch = modified.duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).ok()?))
 }
 
 /// The problem of a file that exists and cannot be read.

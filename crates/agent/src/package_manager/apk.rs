@@ -15,8 +15,8 @@ use domain::model::time::Timestamp;
 use domain::model::version::apk;
 use sha1::{Digest, Sha1};
 
-use super::{PackageFacts, unpack};
-use crate::root::Root;
+use super::{PackageFacts, address, unpack};
+use crate::root::{Root, modified_at};
 
 /// Where the database is: of old and today.
 const DATABASES: [&str; 2] = ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
@@ -52,7 +52,8 @@ pub fn collect(root: &Root, database: &Path, problems: &mut Vec<Problem>) -> io:
     let (mut repositories, mut tags, mut refreshed_at) = (Vec::new(), Vec::new(), None::<Timestamp>);
     for source in sources(root, &native, problems) {
         let Some(path) = source.index(root) else {
-            let problem = Problem::new(ProblemCode::ListsMissing, &source.uri, format!("the index of {} is not on disk", source.uri));
+            let (_, uri) = address(&source.uri);
+            let problem = Problem::new(ProblemCode::ListsMissing, &uri, format!("the index of {uri} is not on disk"));
             problems.push(problem.with_hint("run `apk update` on the node, and see that it has a cache (`setup-apkcache`)"));
             continue;
         };
@@ -64,14 +65,14 @@ pub fn collect(root: &Root, database: &Path, problems: &mut Vec<Problem>) -> io:
         });
         match read {
             Ok(description) => {
-                let at = root_modified_at(&path);
+                let at = modified_at(&path);
                 refreshed_at = if number == 0 { at } else { refreshed_at.min(at) };
                 repositories.push(source.repository(description, &native));
                 tags.push(source.tag);
             }
             Err(error) => {
-                let message = format!("the index of {} cannot be used: {error}", source.uri);
-                problems.push(Problem::new(ProblemCode::FileUnreadable, &source.uri, message).with_hint("run `apk update` on the node"));
+                let (_, uri) = address(&source.uri);
+                problems.push(Problem::new(ProblemCode::FileUnreadable, &uri, format!("the index of {uri} cannot be used: {error}")).with_hint("run `apk update` on the node"));
                 for found in &mut found {
                     found.retain(|(of, _)| *of != number);
                 }
@@ -83,11 +84,6 @@ pub fn collect(root: &Root, database: &Path, problems: &mut Vec<Problem>) -> io:
         decide(package, found, &tags, &world, &mut available);
     }
     Ok(PackageFacts { architecture: Some(native), packages, available, repositories, lists_refreshed_at: refreshed_at })
-}
-
-fn root_modified_at(path: &Path) -> Option<Timestamp> {
-    let since = std::fs::metadata(path).ok()?.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
-    i64::try_from(since.as_millis()).ok().map(Timestamp::from_millis)
 }
 
 /// A package in the database or an index.
@@ -109,22 +105,8 @@ impl Stanza {
         }
         Some(InstalledPackage {
             source: if self.origin.is_empty() { self.name.clone() } else { self.origin },
-            name: self.name,
-            architecture: self.architecture,
-            version: self.version,
-            source_version: None,
-            section: None,
-            priority: None,
             state: if self.is_broken { InstallState::HalfConfigured } else { InstallState::Installed },
-            held: false,
-            automatic: false,
-            older_of_several: false,
-            multi_arch: None,
-            reboot_pending: false,
-            repositories: Vec::new(),
-            advisory: None,
-            // apk does not say.
-            installed_at: None,
+            ..InstalledPackage::new(self.name, self.architecture, self.version)
         })
     }
 }
@@ -230,9 +212,7 @@ impl Source {
     }
 
     fn repository(&self, description: Option<String>, native: &str) -> Repository {
-        let (_, after_scheme) = self.uri.split_once("://").unwrap_or(("", ""));
-        let authority = after_scheme.split('/').next().unwrap_or_default();
-        let site = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let (site, uri) = address(&self.uri);
         let mut parts = self.uri.rsplit('/');
         let (component, branch) = (parts.next(), parts.next());
         let is_vendor = self.uri.split('/').any(|part| part == "alpine") && matches!(component, Some("main" | "community"));
@@ -244,8 +224,8 @@ impl Source {
             component: component.map(str::to_owned),
             version: description,
             architecture: Some(native.to_owned()),
-            site: site.to_owned(),
-            uri: if authority.is_empty() { self.uri.clone() } else { self.uri.replacen(authority, site, 1) },
+            site,
+            uri,
             released_at: None,
             valid_until: None,
             // apk keeps no index that it has not verified.
@@ -333,7 +313,7 @@ fn decide(package: &mut InstalledPackage, mut found: Vec<(usize, Stanza)>, tags:
                     priority: None,
                     repositories: numbers,
                     advisory: None,
-                    first_seen_at: stanza.built_at.and_then(|seconds| seconds.checked_mul(1000)).map(Timestamp::from_millis),
+                    first_seen_at: stanza.built_at.and_then(Timestamp::from_seconds),
                 });
             }
         }

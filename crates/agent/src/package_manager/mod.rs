@@ -67,6 +67,14 @@ pub fn detect(root: &Root, platform: &Platform) -> Option<PackageManager> {
     }
 }
 
+/// The site and the address of a repository, without any password; a local folder has no site.
+fn address(uri: &str) -> (String, String) {
+    let (_, after_scheme) = uri.split_once("://").unwrap_or_default();
+    let authority = after_scheme.split('/').next().unwrap_or_default();
+    let site = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    (site.to_owned(), if authority.is_empty() { uri.to_owned() } else { uri.replacen(authority, site, 1) })
+}
+
 /// Most of a tool's output that is shown, in characters.
 const OUTPUT_LENGTH_MAX: usize = 500;
 

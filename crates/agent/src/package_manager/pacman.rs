@@ -9,15 +9,15 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use domain::model::glob::{self, Case};
-use domain::model::package::{InstallState, InstalledPackage};
+use domain::model::package::InstalledPackage;
 use domain::model::patch::{AvailableVersion, Offer};
 use domain::model::problem::{Problem, ProblemCode};
 use domain::model::repository::Repository;
 use domain::model::time::Timestamp;
 use domain::model::version::alpm;
 
-use super::{PackageFacts, unpack};
-use crate::root::Root;
+use super::{PackageFacts, address, unpack};
+use crate::root::{Root, modified_at};
 
 const DATABASE: &str = "/var/lib/pacman";
 const CONFIG: &str = "/etc/pacman.conf";
@@ -74,11 +74,6 @@ pub fn collect(root: &Root, database: &Path, problems: &mut Vec<Problem>) -> io:
     Ok(PackageFacts { architecture, packages, available, repositories, lists_refreshed_at: refreshed_at })
 }
 
-fn modified_at(path: &Path) -> Option<Timestamp> {
-    let since = fs::metadata(path).ok()?.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
-    i64::try_from(since.as_millis()).ok().map(Timestamp::from_millis)
-}
-
 /// A package as its `desc` file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Description {
@@ -120,29 +115,14 @@ impl Description {
     }
 
     fn installed(self) -> InstalledPackage {
+        let architecture = if self.architecture.is_empty() { "any".to_owned() } else { self.architecture };
         InstalledPackage {
             source: if self.base.is_empty() { self.name.clone() } else { self.base },
-            name: self.name,
-            architecture: if self.architecture.is_empty() { "any".to_owned() } else { self.architecture },
-            version: self.version,
-            source_version: None,
-            section: None,
-            priority: None,
-            state: InstallState::Installed,
-            held: false,
             automatic: self.is_dependency,
-            older_of_several: false,
-            multi_arch: None,
-            reboot_pending: false,
-            repositories: Vec::new(),
-            advisory: None,
-            installed_at: seconds(self.installed_at),
+            installed_at: self.installed_at.and_then(Timestamp::from_seconds),
+            ..InstalledPackage::new(self.name, architecture, self.version)
         }
     }
-}
-
-fn seconds(since_1970: Option<i64>) -> Option<Timestamp> {
-    since_1970.and_then(|seconds| seconds.checked_mul(1000)).map(Timestamp::from_millis)
 }
 
 fn read_local(folder: &Path, problems: &mut Vec<Problem>) -> io::Result<Vec<InstalledPackage>> {
@@ -248,10 +228,7 @@ fn included(root: &Root, pattern: &str, problems: &mut Vec<Problem>) -> Vec<Stri
 
 impl Source {
     fn repository(&self) -> Repository {
-        let uri = self.server.clone().unwrap_or_default();
-        let (_, after_scheme) = uri.split_once("://").unwrap_or(("", ""));
-        let authority = after_scheme.split('/').next().unwrap_or_default();
-        let site = authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_owned();
+        let (site, uri) = address(self.server.as_deref().unwrap_or_default());
         Repository {
             origin: VENDOR_REPOSITORIES.contains(&self.name.as_str()).then(|| "Arch Linux".to_owned()),
             label: Some(self.name.clone()),
@@ -260,8 +237,8 @@ impl Source {
             component: None,
             version: None,
             architecture: None,
-            uri: if authority.is_empty() { uri.clone() } else { uri.replacen(authority, &site, 1) },
             site,
+            uri,
             released_at: None,
             valid_until: None,
             // pacman's own default is to require signatures of packages.
@@ -308,7 +285,7 @@ fn decide(package: &mut InstalledPackage, found: &[(usize, Description)], reposi
                     priority: None,
                     repositories: numbers,
                     advisory: None,
-                    first_seen_at: seconds(description.built_at),
+                    first_seen_at: description.built_at.and_then(Timestamp::from_seconds),
                 });
             }
         }

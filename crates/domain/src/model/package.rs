@@ -57,6 +57,30 @@ pub struct InstalledPackage {
     pub installed_at: Option<Timestamp>,
 }
 
+impl InstalledPackage {
+    /// A package that is installed as it should be, of which nothing more is known.
+    pub fn new(name: String, architecture: String, version: String) -> Self {
+        Self {
+            source: name.clone(),
+            name,
+            architecture,
+            version,
+            source_version: None,
+            section: None,
+            priority: None,
+            state: InstallState::Installed,
+            held: false,
+            automatic: false,
+            older_of_several: false,
+            multi_arch: None,
+            reboot_pending: false,
+            repositories: Vec::new(),
+            advisory: None,
+            installed_at: None,
+        }
+    }
+}
+
 fn is_false(value: &bool) -> bool {
     !value
 }

@@ -21,6 +21,11 @@ impl Timestamp {
         Self(millis)
     }
 
+    /// The instant so many seconds after the start of 1970; `None` beyond what milliseconds can hold.
+    pub fn from_seconds(seconds: i64) -> Option<Self> {
+        seconds.checked_mul(1000).map(Self::from_millis)
+    }
+
     /// Milliseconds after the epoch.
     pub const fn as_millis(self) -> i64 {
         self.0

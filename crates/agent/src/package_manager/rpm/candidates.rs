@@ -63,7 +63,7 @@ pub fn find(packages: Vec<RpmPackage>, sources: &[Source], filters: &Filters) ->
                     }
                 }
                 Line::Advisory(advisory) => current = Some((advisory, None::<Arc<Advisory>>)),
-                Line::Advised([name, architecture, version, _]) if by_name.contains_key(name) => {
+                Line::Advised([name, architecture, version]) if by_name.contains_key(name) => {
                     let Some((line, read)) = current.as_mut() else { continue };
                     if read.is_none() {
                         *read = line.read().map(Arc::new);
@@ -148,7 +148,7 @@ fn decide(package: &InstalledPackage, mut found: Vec<Found>, sources: &[Source],
             repositories: of_version.iter().map(|found| found.source).collect(),
             advisory: advisories.get(&(listed.name, listed.architecture, listed.version)).cloned(),
             // Without an advisory a version exists since it was built.
-            first_seen_at: listed.built_at.and_then(|seconds| seconds.checked_mul(1000)).map(Timestamp::from_millis),
+            first_seen_at: listed.built_at.and_then(Timestamp::from_seconds),
         });
     }
     (same.iter().map(|found| found.source).collect(), !newer.is_empty() && newer.iter().all(|found| found.hidden.is_some()))

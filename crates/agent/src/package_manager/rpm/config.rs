@@ -28,12 +28,9 @@ pub struct MainConfig {
 
 /// One repository that is enabled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "options of the file, each on its own")]
 pub struct RepositoryConfig {
     /// Its id, such as `baseos`.
     pub id: String,
-    /// Its name for people.
-    pub name: Option<String>,
     /// Where it is, variables put in: the first of metalink, mirrorlist and base URL.
     pub uri: String,
     /// A lower number wins.
@@ -48,8 +45,6 @@ pub struct RepositoryConfig {
     pub is_signed: bool,
     /// Whether the metadata must be signed.
     pub is_metadata_signed: bool,
-    /// Nothing is said when it cannot be reached.
-    pub skip_if_unavailable: bool,
 }
 
 type Section = BTreeMap<String, String>;
@@ -95,7 +90,6 @@ fn repository(id: String, section: &Section, main: &Section, variables: &Variabl
     let of_both = |key: &str, default: bool| flag(section, key, flag(main, key, default));
     let is_metadata_signed = of_both("repo_gpgcheck", false);
     Ok(RepositoryConfig {
-        name: section.get("name").map(|name| variables.put_in(name)),
         uri: variables.put_in(&uri),
         priority,
         excludes: list(section, &["excludepkgs", "exclude"]),
@@ -103,7 +97,6 @@ fn repository(id: String, section: &Section, main: &Section, variables: &Variabl
         module_hotfixes: flag(section, "module_hotfixes", false),
         is_signed: is_metadata_signed || of_both("gpgcheck", false) || of_both("pkg_gpgcheck", false),
         is_metadata_signed,
-        skip_if_unavailable: of_both("skip_if_unavailable", false),
         id,
     })
 }

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use domain::model::package::{InstallState, InstalledPackage};
+use domain::model::package::InstalledPackage;
 use domain::model::problem::{Problem, ProblemCode};
 use domain::model::time::Timestamp;
 use domain::model::version::rpm;
@@ -179,24 +179,12 @@ struct Fields {
 impl Fields {
     fn package(self) -> RpmPackage {
         let source = self.source_rpm.as_deref().and_then(split_source);
-        let without_epoch = self.version.split_once(':').map_or(self.version.as_str(), |(_, rest)| rest);
+        let without_epoch = self.version.split_once(':').map_or(self.version.clone(), |(_, rest)| rest.to_owned());
         let package = InstalledPackage {
             source: source.map_or_else(|| self.name.clone(), |(name, _)| name.to_owned()),
-            source_version: source.map(|(_, version)| version.to_owned()).filter(|version| version != without_epoch),
-            name: self.name,
-            architecture: self.architecture,
-            version: self.version,
-            section: None,
-            priority: None,
-            state: InstallState::Installed,
-            held: false,
-            automatic: false,
-            older_of_several: false,
-            multi_arch: None,
-            reboot_pending: false,
-            repositories: Vec::new(),
-            advisory: None,
-            installed_at: self.installed_at.map(|seconds| Timestamp::from_millis(i64::from(seconds) * 1000)),
+            source_version: source.map(|(_, version)| version.to_owned()).filter(|version| *version != without_epoch),
+            installed_at: self.installed_at.and_then(|seconds| Timestamp::from_seconds(seconds.into())),
+            ..InstalledPackage::new(self.name, self.architecture, self.version)
         };
         RpmPackage { package, release: None }
     }

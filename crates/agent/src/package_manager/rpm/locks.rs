@@ -63,7 +63,7 @@ mod tests {
             std::fs::write(root.join(path), text).unwrap();
         }
         let locks = Locks::read(&root, &mut Vec::new());
-        let hides = |name: &str, version: &str| locks.hides(&ListedPackage { name, architecture: "x86_64", version, built_at: None, source_rpm: "", obsoletes: "" });
+        let hides = |name: &str, version: &str| locks.hides(&ListedPackage { name, architecture: "x86_64", version, built_at: None, source_rpm: "" });
         assert_eq!([hides("bash", "5.1-1"), hides("bash-completion", "2-1"), hides("curl", "8-1")], [None, None, None]);
         assert_eq!(hides("bash", "5.1-2").as_deref(), Some("the version is locked to `bash-0:5.1-1.*`"));
         assert_eq!(hides("curl", "8-2").as_deref(), Some("a lock on `curl-0:8-2.*`"));

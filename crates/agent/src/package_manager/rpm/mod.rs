@@ -32,9 +32,9 @@ use self::database::RpmPackage;
 use self::locks::Locks;
 use self::modules::Modules;
 use self::repomd::Metadata;
-use self::summary::{Line, Summary, SummaryWriter};
-use super::PackageFacts;
-use crate::root::Root;
+use self::summary::{Summary, SummaryWriter};
+use super::{PackageFacts, address};
+use crate::root::{Root, modified_at};
 
 pub use self::database::find;
 
@@ -116,20 +116,18 @@ fn open(folder: &Path, config: &RepositoryConfig, root: &Root, cache: Option<&Pa
 }
 
 fn repository(config: &RepositoryConfig, metadata: &Metadata, summary: &Summary, architecture: &str) -> Repository {
-    let (_, after_scheme) = config.uri.split_once("://").unwrap_or(("", &config.uri));
-    let authority = after_scheme.split('/').next().unwrap_or_default();
-    let site = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let (site, uri) = address(&config.uri);
     Repository {
-        origin: summary.lines().find_map(|line| if let Line::Vendor(vendor) = line { Some(vendor.to_owned()) } else { None }),
+        origin: summary.vendor().map(str::to_owned),
         label: Some(config.id.clone()),
         suite: None,
         codename: None,
         component: None,
         version: None,
         architecture: Some(architecture.to_owned()),
-        site: if config.uri.starts_with("file:") { String::new() } else { site.to_owned() },
-        uri: config.uri.replace(authority, site),
-        released_at: metadata.revision.and_then(|seconds| seconds.checked_mul(1000)).map(Timestamp::from_millis),
+        site,
+        uri,
+        released_at: metadata.revision.and_then(Timestamp::from_seconds),
         valid_until: None,
         trusted: config.is_signed,
         not_automatic: false,
@@ -140,12 +138,8 @@ fn repository(config: &RepositoryConfig, metadata: &Metadata, summary: &Summary,
 /// When the native tool last made sure that metadata is the newest: dnf touches the index then, zypper
 /// a file beside its folder.
 fn checked_at(folder: &Path) -> Option<Timestamp> {
-    let modified = |path: PathBuf| {
-        let since = std::fs::metadata(path).ok()?.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
-        i64::try_from(since.as_millis()).ok().map(Timestamp::from_millis)
-    };
-    let index = modified(folder.join("repomd.xml"))?;
-    Some(folder.parent().and_then(|parent| modified(parent.join("cookie"))).map_or(index, |cookie| cookie.max(index)))
+    let index = modified_at(&folder.join("repomd.xml"))?;
+    Some(folder.parent().and_then(|parent| modified_at(&parent.join("cookie"))).map_or(index, |cookie| cookie.max(index)))
 }
 
 /// The architecture of most packages that have one.

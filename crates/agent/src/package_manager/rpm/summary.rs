@@ -13,7 +13,7 @@ use domain::model::time::Timestamp;
 use crate::package_manager::cache;
 
 /// The first line; a new form gets a new one.
-const HEAD: &str = "fettle-rpm-summary/2";
+const HEAD: &str = "fettle-rpm-summary/3";
 const SUGGESTIONS: [Suggestion; 4] = [Suggestion::Nothing, Suggestion::Restart, Suggestion::Relogin, Suggestion::Reboot];
 
 /// Largest summary; that of a repository with 100,000 packages has a twentieth of it.
@@ -32,8 +32,6 @@ pub struct ListedPackage<'a> {
     pub built_at: Option<i64>,
     /// The file that it was built from.
     pub source_rpm: &'a str,
-    /// What it replaces, between semicolons.
-    pub obsoletes: &'a str,
 }
 
 /// A version of a package that an advisory names.
@@ -45,26 +43,27 @@ pub struct AdvisedPackage {
     pub architecture: String,
     /// The version that brings what the advisory is about.
     pub version: String,
-    /// The module and stream it belongs to, such as `nodejs:18`.
-    pub module: String,
 }
 
 /// Writes a summary.
 pub struct SummaryWriter {
     text: String,
+    /// The end of the first line, where the vendor goes.
+    head_bytes: usize,
     vendors: HashMap<String, usize>,
 }
 
 impl SummaryWriter {
     /// Of a repository in the state with this digest.
     pub fn new(digest: &str) -> Self {
-        Self { text: format!("{HEAD}\t{digest}\n"), vendors: HashMap::new() }
+        let head = format!("{HEAD}\t{digest}");
+        Self { head_bytes: head.len(), text: head + "\n", vendors: HashMap::new() }
     }
 
     /// Adds a package and who made it.
     pub fn add_package(&mut self, package: &ListedPackage, vendor: &str) {
         let built_at = package.built_at.map(|at| at.to_string()).unwrap_or_default();
-        self.line("P", &[package.name, package.architecture, package.version, &built_at, package.source_rpm, package.obsoletes]);
+        self.line("P", &[package.name, package.architecture, package.version, &built_at, package.source_rpm]);
         match self.vendors.get_mut(vendor) {
             Some(n) => *n += 1,
             None => drop(self.vendors.insert(vendor.to_owned(), 1)),
@@ -78,7 +77,7 @@ impl SummaryWriter {
         let (cves, bugs) = (advisory.cves.join(" "), advisory.bugs.join(" "));
         self.line("A", &[&advisory.ids.join(" "), advisory.classification.word(), advisory.severity.word(), &released_at, &suggestion, &cves, &bugs]);
         for package in packages {
-            self.line("N", &[&package.name, &package.architecture, &package.version, &package.module]);
+            self.line("N", &[&package.name, &package.architecture, &package.version]);
         }
     }
 
@@ -101,9 +100,8 @@ impl SummaryWriter {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it lists more packages and advisories than there is room for"));
         }
         let most = std::mem::take(&mut self.vendors).into_iter().filter(|(vendor, _)| !vendor.is_empty()).max_by(|a, b| (a.1, &b.0).cmp(&(b.1, &a.0)));
-        if let Some((vendor, _)) = most {
-            self.line("V", &[&vendor]);
-        }
+        let vendor = most.map(|(vendor, _)| vendor.replace(char::is_control, " ")).unwrap_or_default();
+        self.text.insert_str(self.head_bytes, &format!("\t{vendor}"));
         // The text is kept no larger than it is.
         self.text.shrink_to_fit();
         Ok(Summary { text: self.text })
@@ -139,16 +137,14 @@ pub enum Line<'a> {
     Package(ListedPackage<'a>),
     /// An advisory. The lines after it are about it.
     Advisory(AdvisoryLine<'a>),
-    /// A version that the advisory before names: name, architecture, version, module.
-    Advised([&'a str; 4]),
+    /// A version that the advisory before names: name, architecture, version.
+    Advised([&'a str; 3]),
     /// A module and a stream of it. The lines after it are its packages.
     Module([&'a str; 2]),
     /// A package of the stream before.
     Artifact(&'a str),
     /// A module and its stream where nobody chose one.
     Default([&'a str; 2]),
-    /// Who made most packages.
-    Vendor(&'a str),
 }
 
 /// An advisory, not read yet.
@@ -176,8 +172,13 @@ impl Summary {
     /// Reads the file of a repository in the state with this digest; `None` when there is none.
     pub fn open(path: &Path, digest: &str) -> Option<Self> {
         let text = fs::read_to_string(path).ok()?;
-        let head = text.lines().next()?.strip_prefix(HEAD)?.strip_prefix('\t')?;
-        (head == digest && text.ends_with('\n')).then_some(Self { text })
+        let [head, of] = fields(text.lines().next()?.rsplit_once('\t')?.0)?;
+        (head == HEAD && of == digest && text.ends_with('\n')).then_some(Self { text })
+    }
+
+    /// Who made most packages.
+    pub fn vendor(&self) -> Option<&str> {
+        Some(self.text.lines().next()?.rsplit_once('\t')?.1).filter(|vendor| !vendor.is_empty())
     }
 
     /// Keeps it in a file.
@@ -199,15 +200,14 @@ impl Summary {
             let (kind, line) = line.split_once('\t')?;
             Some(match kind {
                 "P" => {
-                    let [name, architecture, version, built_at, source_rpm, obsoletes] = fields(line)?;
-                    Line::Package(ListedPackage { name, architecture, version, built_at: built_at.parse().ok(), source_rpm, obsoletes })
+                    let [name, architecture, version, built_at, source_rpm] = fields(line)?;
+                    Line::Package(ListedPackage { name, architecture, version, built_at: built_at.parse().ok(), source_rpm })
                 }
                 "A" => Line::Advisory(AdvisoryLine(line)),
                 "N" => Line::Advised(fields(line)?),
                 "M" => Line::Module(fields(line)?),
                 "R" => Line::Artifact(line),
                 "D" => Line::Default(fields(line)?),
-                "V" => Line::Vendor(line),
                 _ => return None,
             })
         })
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn lines_read_as_they_were_written() {
-        let package = ListedPackage { name: "a\tb", architecture: "x86_64", version: "1:2-3", built_at: Some(7), source_rpm: "a-2-3.src.rpm", obsoletes: "old LT 1;older" };
+        let package = ListedPackage { name: "a\tb", architecture: "x86_64", version: "1:2-3", built_at: Some(7), source_rpm: "a-2-3.src.rpm" };
         let advisory = Advisory {
             ids: vec!["RHSA-1".into()],
             classification: Classification::Security,
@@ -242,7 +242,7 @@ mod tests {
         };
         let mut writer = SummaryWriter::new("digest");
         writer.add_package(&package, "Fedora Project");
-        writer.add_advisory(&advisory, &[AdvisedPackage { name: "a".into(), architecture: "noarch".into(), version: "2-3".into(), module: "m:1".into() }]);
+        writer.add_advisory(&advisory, &[AdvisedPackage { name: "a".into(), architecture: "noarch".into(), version: "2-3".into() }]);
         let summary = writer.finish().unwrap();
         let folder = testkit::folder();
         let path = folder.path().join("x");
@@ -250,9 +250,9 @@ mod tests {
         assert!(Summary::open(&path, "another").is_none());
         let read = Summary::open(&path, "digest").unwrap();
         let lines: Vec<_> = read.lines().collect();
-        let [Line::Package(of_package), Line::Advisory(of_advisory), Line::Advised(advised), Line::Vendor(vendor)] = lines.as_slice() else { panic!("{lines:?}") };
+        let [Line::Package(of_package), Line::Advisory(of_advisory), Line::Advised(advised)] = lines.as_slice() else { panic!("{lines:?}") };
         assert_eq!(*of_package, ListedPackage { name: "a b", ..package });
         assert_eq!(of_advisory.read(), Some(advisory));
-        assert_eq!((*advised, *vendor), (["a", "noarch", "2-3", "m:1"], "Fedora Project"));
+        assert_eq!((*advised, read.vendor().unwrap()), (["a", "noarch", "2-3"], "Fedora Project"));
     }
 }

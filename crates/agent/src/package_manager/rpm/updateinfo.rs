@@ -18,13 +18,12 @@ const REFERENCES_MAX: usize = 10_000;
 pub fn read(input: impl Read, summary: &mut SummaryWriter) -> io::Result<()> {
     let mut advisory = empty();
     let mut packages = Vec::new();
-    let (mut issued_at, mut in_collection, mut module) = (None, false, String::new());
+    let (mut issued_at, mut in_collection) = (None, false);
     xml::walk(input, |piece| match piece {
         Piece::Start(start) => match start.local_name().into_inner() {
             "update" => {
                 advisory = Advisory { classification: Classification::parse(&xml::attribute(start, "type")).unwrap_or(Classification::Other), ..empty() };
                 (issued_at, in_collection) = (None, false);
-                module.clear();
                 packages.clear();
             }
             "issued" => issued_at = parse_date(&xml::attribute(start, "date")),
@@ -34,16 +33,11 @@ pub fn read(input: impl Read, summary: &mut SummaryWriter) -> io::Result<()> {
                 "bugzilla" => advisory.bugs.push(xml::attribute(start, "id")),
                 _ => {}
             },
-            "collection" => {
-                in_collection = true;
-                module.clear();
-            }
-            "module" => module = format!("{}:{}", xml::attribute(start, "name"), xml::attribute(start, "stream")),
+            "collection" => in_collection = true,
             "package" if packages.len() < PACKAGES_MAX => packages.push(AdvisedPackage {
                 name: xml::attribute(start, "name"),
                 architecture: xml::attribute(start, "arch"),
                 version: rpm::join(&xml::attribute(start, "epoch"), &xml::attribute(start, "version"), &xml::attribute(start, "release")),
-                module: module.clone(),
             }),
             _ => {}
         },
@@ -85,7 +79,7 @@ fn suggest(advisory: &mut Advisory, text: &str, suggestion: Suggestion) {
 fn parse_date(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<i64>() {
-        return Some(Timestamp::from_millis(seconds.checked_mul(1000)?));
+        return Timestamp::from_seconds(seconds);
     }
     let (date, time) = text.split_once([' ', 'T']).unwrap_or((text, ""));
     let mut at = Timestamp::parse_date(date)?;
