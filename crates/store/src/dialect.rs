@@ -44,6 +44,15 @@ pub(crate) async fn lock_for_append(tx: &mut WriteTx, table: &'static str) -> Re
     }
 }
 
+/// The text of a migration. SQLite keeps a table in the order of its key, without an index beside it,
+/// only when the key's type is spelled `INTEGER`, which PostgreSQL has four bytes for.
+pub(crate) fn of_schema(text: &str, tx: &WriteTx) -> String {
+    match tx.inner {
+        TxInner::Sqlite(_) => text.replace("BIGINT PRIMARY KEY", "INTEGER PRIMARY KEY"),
+        TxInner::Postgres(_) => text.to_owned(),
+    }
+}
+
 /// Keeps servers that start at once from migrating at once.
 pub(crate) async fn lock_for_migration(tx: &mut WriteTx) -> Result<(), StoreError> {
     match tx.inner {

@@ -15,7 +15,7 @@ pub(crate) async fn migrate(database: &Database, now_ms: i64) -> Result<(), Stor
     tx.execute(sql("CREATE TABLE IF NOT EXISTS migrations (number BIGINT PRIMARY KEY, applied_at BIGINT NOT NULL)")).await?;
     let applied = tx.schema().await?;
     for (number, text) in MIGRATIONS.into_iter().filter(|(number, _)| *number > applied) {
-        tx.script(text).await?;
+        tx.script(dialect::of_schema(text, &tx)).await?;
         tx.execute(sql("INSERT INTO migrations (number, applied_at) VALUES ($1, $2)").bind(number).bind(now_ms)).await?;
     }
     tx.commit().await

@@ -240,9 +240,10 @@ impl WriteTx {
     }
 
     /// Runs a script of several statements.
-    pub(crate) async fn script(&mut self, text: &'static str) -> Result<(), StoreError> {
-        let result = on_transaction!(&mut self.tx.inner, |connection| sqlx::raw_sql(text).execute(connection).await.map(|_| ()));
-        result.map_err(|source| StoreError::Statement { statement: text.lines().next().unwrap_or_default().to_owned(), source })
+    pub(crate) async fn script(&mut self, text: String) -> Result<(), StoreError> {
+        let statement = text.lines().next().unwrap_or_default().to_owned();
+        let result = on_transaction!(&mut self.tx.inner, |connection| sqlx::raw_sql(AssertSqlSafe(text)).execute(connection).await.map(|_| ()));
+        result.map_err(|source| StoreError::Statement { statement, source })
     }
 
     /// Makes everything of this transaction last.

@@ -188,25 +188,29 @@ impl Lists {
     /// Marks the lists of a context that hold one of these standings, by their numbers.
     pub fn mark<T: Copy>(&self, context: ContextId, standings: &[(u32, T)], marks: &mut Vec<Option<T>>) {
         marks.resize(self.lists.len(), None);
-        let mut of_whole: HashMap<u32, (u32, T)> = HashMap::new();
+        let of_context = |at: &&u32| self.lists[**at as usize].context == context;
+        let mut marks_wholes = false;
         for &(number, mark) in standings {
-            of_whole.extend(self.wholes_with[number as usize].iter().filter(|at| self.lists[**at as usize].context == context).map(|at| (*at, (number, mark))));
+            for &whole in self.wholes_with[number as usize].iter().filter(of_context) {
+                marks[whole as usize] = Some(mark);
+                marks_wholes = true;
+            }
         }
-        if !of_whole.is_empty() {
-            for (list, mark) in self.lists.iter().zip(marks.iter_mut()) {
-                if let Body::Edit { of, changes } = &list.body
-                    && let Some((number, whole_mark)) = of_whole.get(of)
-                    && !changes.iter().any(|change| change.number == *number && !change.adds)
-                {
-                    *mark = Some(*whole_mark);
+        if marks_wholes {
+            // A list is made before its edits.
+            for (at, list) in self.lists.iter().enumerate().filter(|(_, list)| list.context == context) {
+                if let Body::Edit { of, .. } = &list.body {
+                    marks[at] = marks[*of as usize];
                 }
             }
         }
-        for (whole, (_, mark)) in of_whole {
-            marks[whole as usize] = Some(mark);
+        for (number, _) in standings {
+            for &at in self.without.get(number).into_iter().flatten().filter(of_context) {
+                marks[at as usize] = None;
+            }
         }
         for &(number, mark) in standings {
-            for &at in self.edits_with[number as usize].iter().filter(|at| self.lists[**at as usize].context == context) {
+            for &at in self.edits_with[number as usize].iter().filter(of_context) {
                 marks[at as usize] = Some(mark);
             }
         }

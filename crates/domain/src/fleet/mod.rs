@@ -241,15 +241,24 @@ impl Fleet {
     /// Every patch that nodes are offered, with their numbers.
     pub fn count_patches(&self) -> Vec<PatchNodes> {
         let mut counted = HashMap::<VersionNumber, PatchNodes>::new();
-        for (at, context) in self.contexts.iter().enumerate() {
+        for (context, id) in self.contexts.iter().zip(0..) {
             for (&number, &version) in &context.about {
-                let n_nodes = self.lists.n_nodes_with(ContextId(u32::try_from(at).unwrap_or_default()), number);
                 let patch = counted.entry(version).or_insert(PatchNodes { version, n_missing: 0, n_other: 0 });
-                let missing = context.bytes[number as usize].state() == Some(PatchState::Missing);
-                *(if missing { &mut patch.n_missing } else { &mut patch.n_other }) += n_nodes;
+                patch.count(context, number, self.lists.n_nodes_with(ContextId(id), number));
             }
         }
         counted.into_values().filter(|patch| patch.n_missing + patch.n_other > 0).collect()
+    }
+
+    /// The numbers of nodes that are offered this patch.
+    pub fn count_patch(&self, version: VersionNumber) -> PatchNodes {
+        let mut patch = PatchNodes { version, n_missing: 0, n_other: 0 };
+        for (context, id) in self.contexts.iter().zip(0..) {
+            for (&number, _) in context.about.iter().filter(|(_, about)| **about == version) {
+                patch.count(context, number, self.lists.n_nodes_with(ContextId(id), number));
+            }
+        }
+        patch
     }
 
     /// The state of a patch on the nodes with each list, by `ListId::at`; nothing where it does not concern them.
@@ -315,6 +324,13 @@ impl Fleet {
             let table = TallyOf::new(&context.bytes);
             lists.recount(id, &table);
         }
+    }
+}
+
+impl PatchNodes {
+    fn count(&mut self, context: &Context, standing: u32, n_nodes: u32) {
+        let missing = context.bytes[standing as usize].state() == Some(PatchState::Missing);
+        *(if missing { &mut self.n_missing } else { &mut self.n_other }) += n_nodes;
     }
 }
 

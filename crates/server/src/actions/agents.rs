@@ -138,8 +138,8 @@ async fn enroll_new(app: &App, place: Place<'_>, presented: &Presented, certific
     }
     tx.upsert_node(&node.record).await?;
     tx.upsert_node_states(&[node.state()]).await?;
+    // The node's record says when it joined: no event repeats that for every node there is.
     let detail = format!("as {}, agent {}", presented.name, presented.agent_version);
-    tx.append_node_event(&NodeEvent { node_number: number, at: now, kind: "enrolled".to_owned(), detail: detail.clone() }).await?;
     tx.append_audit(&AuditEntry { at: now, actor: "agent".to_owned(), action: "node.enroll".to_owned(), subject: id.to_string(), detail }).await?;
     if let Some(original) = &clone_of {
         let detail = format!("{id} ({}) came with the identity of {original}", presented.name);

@@ -248,7 +248,16 @@ fn row_key(row: &PatchRow) -> (String, String) {
 /// What happened to a node, newest first.
 pub async fn list_events(app: &App, _caller: &Caller, id: &str, query: &ListPage) -> Result<Vec<NodeEvent>, ActionError> {
     let number = find_number(app, id)?;
-    Ok(app.database().read().await?.list_node_events(number, page_limit(query.limit)?).await?)
+    let limit = page_limit(query.limit)?;
+    let mut events = app.database().read().await?.list_node_events(number, limit).await?;
+    if events.len() < limit as usize {
+        // Every node has this one; its record says all of it.
+        let state = app.fleet().read();
+        let record = &state.nodes[number as usize].record;
+        let detail = record.activation_id.as_ref().map(|activation| format!("with activation {activation}")).unwrap_or_default();
+        events.push(NodeEvent { node_number: number, at: record.enrolled_at, kind: "enrolled".to_owned(), detail });
+    }
+    Ok(events)
 }
 
 /// Adds and removes an operator's tags on many nodes: all of them, or none. How many changed.

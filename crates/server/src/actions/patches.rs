@@ -76,8 +76,7 @@ pub fn list(app: &App, _caller: &Caller, query: &ListPatches) -> Result<(Vec<Pat
 pub fn find(app: &App, _caller: &Caller, id: &str) -> Result<Patch, ActionError> {
     let state = app.current_fleet(app.now());
     let version = find_version(&state, id)?;
-    let counted = state.index.count_patches().into_iter().find(|counted| counted.version == version);
-    Ok(patch(&state, &counted.unwrap_or(PatchNodes { version, n_missing: 0, n_other: 0 })))
+    Ok(patch(&state, &state.index.count_patch(version)))
 }
 
 /// A node that a patch concerns.
@@ -101,16 +100,9 @@ pub fn list_nodes(app: &App, _caller: &Caller, id: &str, query: &ListPage) -> Re
     let state = app.current_fleet(app.now());
     let states = state.index.states_of_patch(find_version(&state, id)?);
     let of_patch = |node: &crate::fleet::Node| states.get(node.list()?.at()).copied().flatten().filter(|_| !node.is_retired());
-    let found = state.nodes.iter().filter_map(|node| Some((node, of_patch(node)?)));
-    let mut found: Vec<_> = found.filter(|(node, _)| after.as_ref().is_none_or(|cursor| node.record.id.as_str() > cursor.id.as_str())).collect();
-    // Of many only a page is wanted in its order.
-    let wanted = limit as usize + 1;
-    if found.len() > wanted {
-        found.select_nth_unstable_by(wanted, |(a, _), (b, _)| a.record.id.cmp(&b.record.id));
-        found.truncate(wanted);
-    }
-    found.sort_by(|(a, _), (b, _)| a.record.id.cmp(&b.record.id));
-    let rows = found.into_iter().map(|(node, patch_state)| PatchNode {
+    let after = after.as_ref().map(|cursor| cursor.id.as_str());
+    let found = state.in_order_after(after).filter_map(|node| Some((node, of_patch(node)?))).take(limit as usize + 1);
+    let rows = found.map(|(node, patch_state)| PatchNode {
         id: node.record.id.clone(),
         name: node.name.clone(),
         product: state.system(node).map(|system| system.platform.product.clone()).unwrap_or_default(),

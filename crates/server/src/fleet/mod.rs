@@ -6,13 +6,14 @@
 //! has come, commits once and then answers all (`record`).
 
 mod load;
+mod names;
 mod node;
 mod prepare;
 mod query;
 mod record;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use domain::decide::judge::LIST_AGE_DAYS_MAX;
 use domain::fleet::{AvailableRows, ContextId, ListId, Tally, VersionFacts, VersionNumber};
@@ -27,6 +28,7 @@ use store::nodes::NodeRecord;
 use store::{Database, ReadTx, StoreError};
 use tokio::sync::{Mutex, Notify, mpsc};
 
+use self::names::Names;
 pub use self::node::Node;
 pub use self::prepare::{IncomingContent, IncomingReport, Lacking, PackageFactsRow, ReportError};
 pub use self::query::{FleetSummary, NodeQuery, NodeSort, PagePlace, PageValue, Present};
@@ -56,6 +58,8 @@ pub struct State {
     /// Whether the order of the nodes is that of their ids.
     ids_in_order: bool,
     by_id: HashMap<NodeId, u32>,
+    /// What a search for a part of a name goes through; made by the first one after a node was renamed.
+    names: OnceLock<Names>,
     /// Nodes by what an agent keeps to be known again, and by what tells its machine from others.
     by_identity: HashMap<String, Vec<u32>>,
     by_machine: HashMap<String, Vec<u32>>,
@@ -78,6 +82,8 @@ pub struct State {
     /// A report of each whole list, so that similar contents are stored as edits of its.
     examples: HashMap<ListId, Example>,
     next_report: u32,
+    /// How often this was read from the store anew: numbers of before mean nothing.
+    n_reloads: u32,
     check_in_sequence: i64,
     n_stored_versions: usize,
     /// Contents with lower numbers are committed; the others are about to be.
@@ -184,6 +190,9 @@ impl State {
             None => true,
         };
         self.by_id.insert(node.record.id.clone(), node.record.number);
+        if let Some(names) = self.names.get_mut() {
+            names.push(&node.name, node.record.id.as_str());
+        }
         self.remember_machine(&node.record);
         self.nodes.push(node);
     }

@@ -93,6 +93,8 @@ pub enum ReportError {
 
 /// A report that only has to be written.
 pub struct Prepared {
+    /// Which reading of the store its numbers belong to.
+    pub n_reloads: u32,
     pub node_number: u32,
     pub heading: Heading,
     pub boot: Option<String>,
@@ -112,6 +114,7 @@ pub(super) const READ: [Section; 6] = [Section::System, Section::Packages, Secti
 /// Checks a report; `Err(Ok(_))` says what the server lacks.
 pub async fn prepare(fleet: &Fleet, database: &Database, report: IncomingReport) -> Result<Prepared, Result<Lacking, ReportError>> {
     let mut prepared = Prepared {
+        n_reloads: fleet.read().n_reloads,
         node_number: report.node_number,
         heading: report.heading,
         boot: report.boot,

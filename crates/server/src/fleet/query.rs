@@ -7,12 +7,13 @@ use domain::model::id::{AccountId, NodeId, RegionId};
 use domain::model::node::{Presence, QuietLimits, presence};
 use domain::model::time::Timestamp;
 
+use crate::fleet::names::Names;
 use crate::fleet::{Node, State};
 
 /// Which nodes are wanted, in which order.
 #[derive(Debug, Clone)]
 pub struct NodeQuery {
-    /// Part of the name or the id, in lower case.
+    /// Part of the name or the id, in lower case; host names are ASCII.
     pub text: Option<String>,
     /// Verdict as it stands today.
     pub verdict: Option<Verdict>,
@@ -132,7 +133,7 @@ impl State {
         let mut n_found = 0;
         // The page is kept sorted while nodes go by: most do not get in.
         let mut page: Vec<((Key, Rank), &Node)> = Vec::with_capacity(query.limit + 1);
-        for (number, node) in (0..).zip(&self.nodes).filter(|(_, node)| self.matches(node, query, present)) {
+        for (number, node) in self.candidates(query).filter(|(_, node)| self.matches(node, query, present)) {
             n_found += 1;
             let place = (self.key(node, query.sort), self.rank(number, node));
             if after.as_ref().is_some_and(|after| place <= *after) || (page.len() == query.limit && page.last().is_some_and(|(last, _)| place >= *last)) {
@@ -160,7 +161,25 @@ impl State {
 
     /// Every node that a query finds.
     pub fn find_all<'a>(&'a self, query: &'a NodeQuery, present: &'a Present) -> impl Iterator<Item = &'a Node> {
-        self.nodes.iter().filter(move |node| self.matches(node, query, present))
+        self.candidates(query).map(|(_, node)| node).filter(move |node| self.matches(node, query, present))
+    }
+
+    /// The nodes that the text of a query finds, by number.
+    fn candidates<'a>(&'a self, query: &NodeQuery) -> Box<dyn Iterator<Item = (u32, &'a Node)> + 'a> {
+        let Some(text) = &query.text else { return Box::new((0..).zip(&self.nodes)) };
+        let names = self.names.get_or_init(|| Names::of(self.nodes.iter().map(|node| (node.name.as_str(), node.record.id.as_str()))));
+        Box::new(names.find(text).filter_map(|number| Some((u32::try_from(number).ok()?, self.nodes.get(number)?))))
+    }
+
+    /// Nodes in the order of their ids, from the first after this one.
+    pub fn in_order_after(&self, id: Option<&str>) -> Box<dyn Iterator<Item = &Node> + '_> {
+        let is_up_to = |node: &Node| id.is_some_and(|id| node.record.id.as_str() <= id);
+        if self.ids_in_order {
+            return Box::new(self.nodes[self.nodes.partition_point(is_up_to)..].iter());
+        }
+        let mut nodes: Vec<&Node> = self.nodes.iter().filter(|node| !is_up_to(node)).collect();
+        nodes.sort_unstable_by(|a, b| a.record.id.cmp(&b.record.id));
+        Box::new(nodes.into_iter())
     }
 
     fn key<'a>(&self, node: &'a Node, sort: NodeSort) -> Key<'a> {
@@ -180,6 +199,7 @@ impl State {
         PagePlace { value, id: node.record.id.clone() }
     }
 
+    /// Whether a node is wanted, but for the text.
     fn matches(&self, node: &Node, query: &NodeQuery, present: &Present) -> bool {
         let is_present = match query.presence {
             Some(presence) => present.presence(node) == presence,
@@ -193,7 +213,6 @@ impl State {
         is_present
             && query.accounts.as_ref().is_none_or(|accounts| accounts.contains(&node.record.account_id))
             && query.region.as_ref().is_none_or(|region| node.record.region_id == *region)
-            && query.text.as_ref().is_none_or(|text| contains_ignoring_case(&node.name, text) || node.record.id.as_str().contains(text.as_str()))
             && query.product.as_ref().is_none_or(|product| self.system(node).is_some_and(|system| system.platform.product == *product))
             && query.tags.iter().all(has_tag)
             && query.verdict.is_none_or(|verdict| self.verdict(node, present.now, present.stale_before).0 == verdict)
@@ -236,10 +255,4 @@ impl State {
         };
         summary
     }
-}
-
-/// Whether `text` contains `part`, which is in lower case. Host names are ASCII.
-fn contains_ignoring_case(text: &str, part: &str) -> bool {
-    let (text, part) = (text.as_bytes(), part.as_bytes());
-    part.is_empty() || text.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
 }

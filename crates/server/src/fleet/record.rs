@@ -106,6 +106,8 @@ async fn write_batch(fleet: &Arc<Fleet>, database: &Database, batch: impl Iterat
         rows.first_report = state.next_report;
         for work in batch {
             match work {
+                // Its numbers may be others' by now; the agent sends it again.
+                Work::Report(prepared, answer) if prepared.n_reloads != state.n_reloads => drop(answer.send(Err(ReportError::Busy))),
                 Work::Report(prepared, answer) => match state.apply(*prepared, &mut rows, now) {
                     Ok(()) => reported.push(answer),
                     Err(error) => drop(answer.send(Err(error.into()))),
@@ -138,7 +140,11 @@ async fn write_batch(fleet: &Arc<Fleet>, database: &Database, batch: impl Iterat
             // What is in memory was not stored: begin again from what was.
             tracing::error!(%error, "reports could not be stored; reading the fleet again");
             match load::load(database, now).await {
-                Ok(state) => *fleet.write() = state,
+                Ok(mut state) => {
+                    let mut known = fleet.write();
+                    state.n_reloads = known.n_reloads + 1;
+                    *known = state;
+                }
                 Err(error) => tracing::error!(%error, "the fleet could not be read again"),
             }
             for answer in reported {
@@ -180,12 +186,15 @@ impl Rows {
 impl State {
     /// Puts a report in, and notes the rows to store.
     fn apply(&mut self, prepared: Prepared, rows: &mut Rows, now: Timestamp) -> Result<(), SectionError> {
-        let Prepared { node_number, heading, boot, digests, texts, mut edits, rows: known_rows, facts } = prepared;
+        let Prepared { node_number, heading, boot, digests, texts, mut edits, rows: known_rows, facts, n_reloads: _ } = prepared;
         let node = &mut self.nodes[node_number as usize];
         let collected_at = heading.collected_at.min(now);
         let boot = boot.or_else(|| node.boot.clone());
         let is_renewed = (&node.name, node.booted_at, &node.boot) != (&heading.name, heading.booted_at, &boot);
-        node.name = heading.name;
+        if node.name != heading.name {
+            node.name = heading.name;
+            self.names.take();
+        }
         node.booted_at = heading.booted_at;
         node.boot = boot;
         node.saw(now);

@@ -475,13 +475,11 @@ pub async fn agent(State(app): State<App>, session: BrowserSession, Path(id): Pa
             }
         }
         section.card.flush {
-            @if events.is_empty() { div.empty { p { "Nothing happened that is worth a note." } } } @else {
-                div.scroll { table.cards {
-                    caption { "What happened" }
-                    thead { tr { th { "When" } th { "What" } th { "Detail" } } }
-                    tbody { @for event in &events { tr { td { (parts::ago(event.at, now)) } td data-label="What" { (event.kind.replace('_', " ")) } td data-label="Detail" { (event.detail) } } } }
-                } }
-            }
+            div.scroll { table.cards {
+                caption { "What happened" }
+                thead { tr { th { "When" } th { "What" } th { "Detail" } } }
+                tbody { @for event in &events { tr { td { (parts::ago(event.at, now)) } td data-label="What" { (event.kind.replace('_', " ")) } td data-label="Detail" { (event.detail) } } } }
+            } }
         }
     };
     Ok(frame(&today, Tab::Agent, &session, &body))
