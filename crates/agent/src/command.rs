@@ -1,9 +1,11 @@
 //! Running the node's own tools: fixed arguments, a plain environment, limits on time and output.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
+
+use crate::root::Root;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const OUTPUT_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -17,13 +19,15 @@ pub enum CommandError {
         /// Which.
         program: &'static str,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// It did not end in time.
-    #[error("`{program}` did not end within {} s", PATIENCE.as_secs())]
+    #[error("`{program}` did not end within {seconds} s")]
     TimedOut {
         /// Which.
         program: &'static str,
+        /// How long it was waited for.
+        seconds: u64,
     },
     /// It did not succeed.
     #[error("`{program}` ended with {status}")]
@@ -35,27 +39,59 @@ pub enum CommandError {
     },
 }
 
-/// The standard output of a tool.
+/// What a tool printed, and how it ended.
+#[derive(Debug)]
+pub struct Output {
+    /// Its exit code, none when a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// The standard output of a tool that succeeds.
 pub fn run(program: &'static str, arguments: &[&str]) -> Result<String, CommandError> {
+    let output = output(&Root::new("/"), program, arguments, PATIENCE)?;
+    match output.code {
+        Some(0) => Ok(output.stdout),
+        Some(code) => Err(CommandError::Failed { program, status: format!("exit code {code}") }),
+        None => Err(CommandError::Failed { program, status: "a signal".to_owned() }),
+    }
+}
+
+/// Runs a tool of a system; one in a folder sees that folder as its root.
+pub fn output(root: &Root, program: &'static str, arguments: &[&str], patience: Duration) -> Result<Output, CommandError> {
     let start = |source| CommandError::Start { program, source };
-    let mut command = Command::new(program);
-    command.args(arguments).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(start)?;
-    let stdout = child.stdout.take().expect("the output is piped");
-    let (send, receive) = mpsc::channel();
-    // The reader ends when the output does; a tool that hangs is killed, which ends it too.
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let read = stdout.take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes);
-        let _ = send.send(read.map(|_| bytes));
-    });
-    let Ok(read) = receive.recv_timeout(PATIENCE) else {
+    let mut command = if root.is_running_system() {
+        Command::new(program)
+    } else {
+        let mut command = Command::new("chroot");
+        command.arg(root.path()).arg(program);
+        command
+    };
+    command.args(arguments).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C").env("HOME", "/root");
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(start)?;
+    let stdout = read(child.stdout.take().expect("the output is piped"));
+    let stderr = read(child.stderr.take().expect("the output is piped"));
+    let (Ok(stdout), Ok(stderr)) = (stdout.recv_timeout(patience), stderr.recv_timeout(patience)) else {
         // It may have ended by itself in this very moment.
         let _ = child.kill();
         let _ = child.wait();
-        return Err(CommandError::TimedOut { program });
+        return Err(CommandError::TimedOut { program, seconds: patience.as_secs() });
     };
-    let bytes = read.map_err(start)?;
-    let status = child.wait().map_err(start)?;
-    if status.success() { Ok(String::from_utf8_lossy(&bytes).into_owned()) } else { Err(CommandError::Failed { program, status: status.to_string() }) }
+    let text = |bytes: io::Result<Vec<u8>>| Ok(String::from_utf8_lossy(&bytes.map_err(start)?).into_owned());
+    Ok(Output { code: child.wait().map_err(start)?.code(), stdout: text(stdout)?, stderr: text(stderr)? })
+}
+
+/// Reads a stream to its end on a thread of its own. It ends when the stream does: a tool that hangs is
+/// killed, which ends that too.
+fn read(stream: impl Read + Send + 'static) -> mpsc::Receiver<io::Result<Vec<u8>>> {
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = stream.take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes);
+        let _ = send.send(read.map(|_| bytes));
+    });
+    receive
 }

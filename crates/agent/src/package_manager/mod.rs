@@ -5,6 +5,7 @@ pub mod apt;
 mod cache;
 mod pacman;
 pub mod rpm;
+mod simulate;
 mod unpack;
 
 use std::io;
@@ -17,8 +18,10 @@ use domain::model::platform::{OperatingSystem, Platform};
 use domain::model::problem::{Problem, ProblemCode};
 use domain::model::repository::Repository;
 use domain::model::time::Timestamp;
+use domain::model::transaction::{Change, Transaction};
 use domain::model::version::Scheme;
 
+pub use self::simulate::SimulateError;
 use crate::root::Root;
 
 /// What a package manager knows of a node.
@@ -128,5 +131,20 @@ impl PackageManager {
             // Refreshing alone would let the next single installation mix versions of two days.
             Self::Pacman(_) => None,
         }
+    }
+
+    /// What bringing these versions would do, by the native tool and the lists of the last refresh. pacman
+    /// upgrades everything, whatever is asked for.
+    pub fn simulate(&self, root: &Root, platform: &Platform, changes: &[Change], installed: &[InstalledPackage]) -> Result<Transaction, SimulateError> {
+        if changes.is_empty() {
+            return Ok(Transaction::default());
+        }
+        let printed = match self {
+            Self::Apt => apt::simulate(root, changes),
+            Self::Rpm(_) => rpm::simulate(root, platform, changes),
+            Self::Apk(_) => apk::simulate(root, changes),
+            Self::Pacman(database) => pacman::simulate(root, database),
+        }?;
+        Ok(Transaction::new(printed.steps, printed.remarks, installed))
     }
 }

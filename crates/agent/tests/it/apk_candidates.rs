@@ -45,6 +45,13 @@ fn index(node: &Overlay, packages: &[&str]) -> Vec<u8> {
     std::fs::read(node.path().join("index/index.tar.gz")).unwrap()
 }
 
+/// Serves a signed-by-nobody index of the repository `main`, which is configured alone.
+pub fn serve_main(node: &Overlay, packages: &[&str]) {
+    let port = serve([("/alpine/v3.23/main/x86_64/APKINDEX.tar.gz".to_owned(), index(node, packages))].into());
+    node.write("etc/apk/repositories", &format!("http://127.0.0.1:{port}/alpine/v3.23/main\n"));
+    node.shell("apk --allow-untrusted update >/dev/null");
+}
+
 fn scan(node: &Overlay) -> Inventory {
     inventory::collect(&Root::new(node.path()), None, NOW).unwrap()
 }

@@ -8,3 +8,4 @@ mod native_versions;
 mod pacman_candidates;
 mod rpm_candidates;
 mod rpm_files;
+mod simulations;

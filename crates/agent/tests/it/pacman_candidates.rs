@@ -18,12 +18,21 @@ fn description(name: &str, version: &str, more: &str) -> String {
     )
 }
 
+/// Makes a root one of Arch with these packages.
+pub fn prepare(node: &Overlay, installed: &[(&str, &str)]) {
+    node.write("etc/os-release", "ID=arch\nPRETTY_NAME=\"Arch Linux\"\n");
+    node.shell("rm -rf /var/lib/pacman; mkdir -p /var/lib/pacman/local; echo 9 > /var/lib/pacman/local/ALPM_DB_VERSION");
+    for (name, version) in installed {
+        install(node, name, version, "");
+    }
+}
+
 fn install(node: &Overlay, name: &str, version: &str, more: &str) {
     node.write(&format!("var/lib/pacman/local/{name}-{version}/desc"), &description(name, version, &format!("%INSTALLDATE%\n1700000001\n\n{more}")));
     node.write(&format!("var/lib/pacman/local/{name}-{version}/files"), "%FILES%\n\n");
 }
 
-fn repository(node: &Overlay, repository: &str, packing: &str, packages: &[(&str, &str, &str)]) {
+pub fn repository(node: &Overlay, repository: &str, packing: &str, packages: &[(&str, &str, &str)]) {
     node.shell("rm -rf /db; mkdir -p /db");
     for (name, version, more) in packages {
         node.write(&format!("db/{name}-{version}/desc"), &description(name, version, more));
@@ -38,11 +47,8 @@ fn scan(node: &Overlay) -> Inventory {
 #[test]
 fn candidates_are_those_of_pacman() {
     let node = Overlay::over(&tools());
-    node.write("etc/os-release", "ID=arch\nPRETTY_NAME=\"Arch Linux\"\n");
-    node.shell("rm -rf /var/lib/pacman; mkdir -p /var/lib/pacman/local; echo 9 > /var/lib/pacman/local/ALPM_DB_VERSION");
-    for (name, version) in [("tb-a", "1.0-1"), ("tb-b", "1:1.0-1"), ("tb-c", "1.0rc1-1"), ("tb-d", "1.0-1"), ("tb-e", "1.0-1"), ("tb-f", "2.0-1"), ("tb-g", "1.0-1")] {
-        install(&node, name, version, if name == "tb-e" { "%GROUPS%\ntb-group\n\n" } else { "" });
-    }
+    prepare(&node, &[("tb-a", "1.0-1"), ("tb-b", "1:1.0-1"), ("tb-c", "1.0rc1-1"), ("tb-d", "1.0-1"), ("tb-f", "2.0-1"), ("tb-g", "1.0-1")]);
+    install(&node, "tb-e", "1.0-1", "%GROUPS%\ntb-group\n\n");
     repository(
         &node,
         "core",

@@ -2,6 +2,7 @@
 //! [`server`].
 
 mod agent;
+mod plan;
 mod scan;
 #[cfg(feature = "server")]
 mod server;
@@ -19,6 +20,8 @@ pub enum Command {
     Server(server::Command),
     /// Judge this machine, or a folder that holds a system, without a server
     Scan(scan::Arguments),
+    /// Say what installing the missing patches would do to this machine, or to a folder, and change nothing
+    Plan(plan::Arguments),
     /// This machine as a node of a server elsewhere
     Agent(agent::Arguments),
 }
@@ -29,6 +32,7 @@ pub fn run(command: Command, printer: &Printer) -> anyhow::Result<Exit> {
         #[cfg(feature = "server")]
         Command::Server(command) => server::run(command, printer),
         Command::Scan(arguments) => scan::run(&arguments, printer),
+        Command::Plan(arguments) => plan::run(&arguments, printer),
         Command::Agent(arguments) => agent::run(arguments, printer),
     }
 }

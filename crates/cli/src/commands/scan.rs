@@ -25,6 +25,16 @@ use crate::settings;
 /// Arguments of `fettle scan`.
 #[derive(clap::Args)]
 pub struct Arguments {
+    #[command(flatten)]
+    subject: Subject,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// What is judged, and by what.
+#[derive(clap::Args)]
+pub struct Subject {
     /// Folder that holds the system to scan
     #[arg(long, default_value = "/", value_name = "DIR")]
     root: PathBuf,
@@ -37,32 +47,47 @@ pub struct Arguments {
     /// Days after which package lists are too old to prove anything
     #[arg(long, value_name = "DAYS", default_value_t = LIST_AGE_DAYS_MAX)]
     max_list_age: u16,
-    /// How to print the result
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+}
+
+/// A system that was judged.
+pub struct Judged {
+    /// Where it is.
+    pub root: Root,
+    /// What it has.
+    pub inventory: Inventory,
+    /// What the baseline says of that.
+    pub report: ScanReport,
+}
+
+impl Subject {
+    /// Collects and judges; `None` when the baseline is unusable, which is said.
+    pub fn judge(&self, printer: &Printer) -> anyhow::Result<Option<Judged>> {
+        let custom = match self.baseline.as_deref().map(read_baseline).transpose() {
+            Ok(custom) => custom,
+            Err(error) => {
+                printer.error(&error);
+                return Ok(None);
+            }
+        };
+        let root = Root::new(&self.root);
+        let refresh_problem = (!self.no_refresh).then(|| refresh(&root, printer)).flatten();
+        let mut inventory = inventory::collect(&root, Some(&settings::cache_folder()), SystemClock.now())?;
+        inventory.problems.extend(refresh_problem);
+        let report = judge(&inventory, custom, self.max_list_age);
+        Ok(Some(Judged { root, inventory, report }))
+    }
 }
 
 /// Scans and prints. The exit code is the verdict.
 pub fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
-    let custom = match arguments.baseline.as_deref().map(read_baseline).transpose() {
-        Ok(custom) => custom,
-        Err(error) => {
-            printer.error(&error);
-            return Ok(Exit::Usage);
-        }
-    };
-    let root = Root::new(&arguments.root);
-    let refresh_problem = (!arguments.no_refresh).then(|| refresh(&root, printer)).flatten();
-    let mut inventory = inventory::collect(&root, Some(&settings::cache_folder()), SystemClock.now())?;
-    inventory.problems.extend(refresh_problem);
-    let report = judge(&inventory, custom, arguments.max_list_age);
+    let Some(judged) = arguments.subject.judge(printer)? else { return Ok(Exit::Usage) };
     match arguments.format {
-        Format::Json => printer.json(&report)?,
-        Format::Table => print(&report, printer),
+        Format::Json => printer.json(&judged.report)?,
+        Format::Table => print(&judged.report, printer),
     }
-    let verdict = report.verdict;
+    let verdict = judged.report.verdict;
     // The process ends here, and the system takes memory back faster than thousands of drops do.
-    std::mem::forget((inventory, report));
+    std::mem::forget(judged);
     Ok(verdict.into())
 }
 

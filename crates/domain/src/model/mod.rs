@@ -23,4 +23,5 @@ pub mod repository;
 pub mod scan_report;
 pub mod section;
 pub mod time;
+pub mod transaction;
 pub mod version;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use domain::fleet::{PackageRow, VersionFacts, VersionKey};
 use domain::model::baseline;
 use domain::model::content::Content;
+use domain::model::id::NodeId;
 use domain::model::organization::{self, Organization};
 use domain::model::section::{self, PerSection, Section};
 use domain::model::time::Timestamp;
@@ -42,7 +43,7 @@ pub async fn load(database: &Database, now: Timestamp) -> Result<State, StoreErr
     }
     for (invocations, at_work) in [(InvocationState::Pending, false), (InvocationState::Running, true)] {
         for id in tx.list_nodes_with_invocations(invocations).await? {
-            let number = id.parse().ok().and_then(|id| state.by_id.get(&id).copied());
+            let number = id.parse::<NodeId>().ok().and_then(|id| state.by_id.get(&id).copied());
             if at_work { state.at_work.extend(number) } else { state.awaited.extend(number) }
         }
     }

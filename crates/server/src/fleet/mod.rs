@@ -12,7 +12,7 @@ mod prepare;
 mod query;
 mod record;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use domain::decide::judge::LIST_AGE_DAYS_MAX;
@@ -24,6 +24,8 @@ use domain::model::id::NodeId;
 use domain::model::organization::Organization;
 use domain::model::section::{PerSection, Section, System};
 use domain::model::time::{Clock, DAY_MS, Timestamp};
+// Every request looks its node up, and a report its contents; this map is faster than the standard one.
+use hashbrown::HashMap;
 use store::nodes::NodeRecord;
 use store::{Database, ReadTx, StoreError};
 use tokio::sync::{Mutex, Notify, mpsc};

@@ -1,6 +1,5 @@
 //! Writing reports: one task gathers what has arrived, commits it, then answers everyone.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Weak};
 
@@ -10,6 +9,7 @@ use domain::model::inventory::Reboot;
 use domain::model::patch::Classification;
 use domain::model::section::{self, PerSection, ReportDigest, Section, SectionError};
 use domain::model::time::Timestamp;
+use hashbrown::hash_map::Entry;
 use store::contents::NewContent;
 use store::nodes::NodeState;
 use store::reports::{CheckIn, ReportRecord};

@@ -2,7 +2,7 @@
 //!
 //! A scan reads the node's own files and starts no program: dpkg's status, apt's lists, sources,
 //! preferences and configuration. Only `refresh` runs `apt-get update`, because fetching and
-//! verifying lists is the native tool's business. Checked against apt 2.2 (Debian 11), 2.6
+//! verifying lists is the native tool's business, and `simulate` asks `apt-get` what it would do. Checked against apt 2.2 (Debian 11), 2.6
 //! (Debian 12) and 3.0 (Debian 13).
 
 mod config;
@@ -13,6 +13,7 @@ mod policy;
 mod preferences;
 mod refresh;
 mod release;
+mod simulate;
 mod sources;
 mod stanza;
 mod status;
@@ -37,6 +38,7 @@ use crate::package_manager::PackageFacts;
 use crate::root::{Root, unreadable};
 
 pub use self::refresh::refresh;
+pub use self::simulate::simulate;
 pub use self::status::{STATUS_PATH, fill_install_dates};
 
 /// Where apt keeps package lists.

@@ -12,6 +12,7 @@ mod locks;
 mod modules;
 mod primary;
 mod repomd;
+mod simulate;
 mod summary;
 mod updateinfo;
 mod xml;
@@ -37,6 +38,7 @@ use super::{PackageFacts, address};
 use crate::root::{Root, modified_at};
 
 pub use self::database::find;
+pub use self::simulate::simulate;
 
 /// Where dnf, dnf5, yum and zypper keep metadata.
 const DNF_CACHE: &str = "/var/cache/dnf";

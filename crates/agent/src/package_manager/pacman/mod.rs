@@ -3,6 +3,8 @@
 //! Installed packages are a folder each below `local`, repositories an archive each below `sync`. No program
 //! is started. Checked against pacman 7.0.
 
+mod simulate;
+
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read};
@@ -16,8 +18,10 @@ use domain::model::repository::Repository;
 use domain::model::time::Timestamp;
 use domain::model::version::alpm;
 
-use super::{PackageFacts, address, unpack};
+use crate::package_manager::{PackageFacts, address, unpack};
 use crate::root::{Root, modified_at};
+
+pub use self::simulate::simulate;
 
 const DATABASE: &str = "/var/lib/pacman";
 const CONFIG: &str = "/etc/pacman.conf";

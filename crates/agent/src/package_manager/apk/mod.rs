@@ -3,6 +3,8 @@
 //! Installed packages are in `/lib/apk/db/installed`, what the operator wants in the world file, and the
 //! indexes of repositories in apk's cache. No program is started. Checked against apk-tools 3.0.
 
+mod simulate;
+
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -15,8 +17,10 @@ use domain::model::time::Timestamp;
 use domain::model::version::apk;
 use sha1::{Digest, Sha1};
 
-use super::{PackageFacts, address, unpack};
+use crate::package_manager::{PackageFacts, address, unpack};
 use crate::root::{Root, modified_at};
+
+pub use self::simulate::simulate;
 
 /// Where the database is: of old and today.
 const DATABASES: [&str; 2] = ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
