@@ -53,6 +53,7 @@ pub struct Repository {
     packages: Vec<(String, String)>,
     advisories: Vec<Advisory>,
     modules: String,
+    in_chunks: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -100,6 +101,13 @@ impl Repository {
         self
     }
 
+    /// Has its metadata as zchunk files too.
+    #[must_use]
+    pub fn in_chunks(mut self) -> Self {
+        self.in_chunks = true;
+        self
+    }
+
     /// Writes it below a root, with createrepo's own tool for the index.
     pub fn write(&self, node: &Overlay, folder: &str) {
         let at = |name: &str| format!("{}/{name}", folder.trim_start_matches('/'));
@@ -118,7 +126,8 @@ impl Repository {
         node.write(&at("repodata/repomd.xml"), "<?xml version=\"1.0\"?>\n<repomd xmlns=\"http://linux.duke.edu/metadata/repo\"><revision>1767323045</revision></repomd>\n");
         for kind in kinds {
             let extension = if kind == "modules" { "yaml" } else { "xml" };
-            node.shell(&format!("cd {folder}; modifyrepo_c --mdtype={kind} {kind}.{extension} repodata >/dev/null"));
+            let in_chunks = if self.in_chunks { "--zck" } else { "" };
+            node.shell(&format!("cd {folder}; modifyrepo_c {in_chunks} --mdtype={kind} {kind}.{extension} repodata >/dev/null"));
         }
     }
 

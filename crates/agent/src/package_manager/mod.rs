@@ -7,6 +7,7 @@ mod pacman;
 pub mod rpm;
 mod simulate;
 mod unpack;
+mod zchunk;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
+use crate::package_manager::zchunk;
+
 /// Memory that an xz decoder may use; `xz -9` needs 65 MiB.
 const XZ_MEMORY_MAX: u64 = 128 * 1024 * 1024;
 
@@ -35,6 +37,7 @@ fn unpack(packed: BufReader<File>, kind: Option<&str>, bytes_max: u64) -> io::Re
             Box::new(liblzma::bufread::XzDecoder::new_stream(packed, stream))
         }
         Some("zst") => Box::new(zstd::stream::read::Decoder::with_buffer(packed)?),
+        Some("zck") => Box::new(zchunk::Unpacked::new(packed)?),
         _ => Box::new(packed),
     };
     Ok(Unpacked { reader, left: bytes_max, bytes_max })

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use agent::inventory;
 use agent::root::Root;
 use domain::model::inventory::Inventory;
-use domain::model::patch::{Classification, Offer};
+use domain::model::patch::{AvailableVersion, Classification, Offer};
 use domain::model::time::Timestamp;
 use domain::model::version::rpm;
 use testkit::roots::Overlay;
@@ -28,6 +28,8 @@ const INSTALLED: &[&str] = &[
 ];
 
 const CHANGES_ARCHITECTURE: &str = "from no architecture to one";
+
+const COSTS: &str = "costs";
 
 const ENABLES_A_STREAM: &str = "a module stream that the node enabled";
 
@@ -65,8 +67,14 @@ fn dnf_advisories(node: &Overlay, flags: &str) -> BTreeSet<(String, String)> {
 }
 
 fn candidates(inventory: &Inventory) -> BTreeSet<String> {
-    let available = inventory.available.iter().filter(|version| version.offer == Offer::Candidate);
-    available.map(|version| nevra(&version.name, &version.version, &version.architecture)).collect()
+    let available = inventory.available.iter().filter(|version| version.offer.is_next());
+    available.map(listed).collect()
+}
+
+/// The version as its repository lists it: of another package, when it takes the place of the installed one.
+fn listed(version: &AvailableVersion) -> String {
+    let (name, architecture) = version.offer.replacement().map_or((&version.name, &version.architecture), |other| (&other.name, &other.architecture));
+    nevra(name, &version.version, architecture)
 }
 
 const DEFAULT: &str = "---\ndocument: modulemd-defaults\nversion: 1\ndata:\n  module: tb\n  stream: \"1\"\n  profiles:\n    \"1\": [common]\n...\n";
@@ -94,6 +102,8 @@ type Case = (&'static str, &'static str, Vec<(&'static str, &'static str, Reposi
 
 fn cases() -> Vec<Case> {
     let repository = Repository::default;
+    let obsoletes = |entry: &str| format!("<rpm:obsoletes><rpm:entry name=\"{entry}\"/></rpm:obsoletes>");
+    let replacing = || repository().package("tb-old 0 1.1 1 noarch").package_that("tb-new 0 3 1 noarch", &obsoletes("tb-old"));
     let plain = || {
         repository().package("tb-lib 0 1.1 1 x86_64").package("tb-lib 0 1.2 1 x86_64").advisory("SA-1", "security", "Critical", &["tb-lib 0 1.1 1 x86_64"]).advisory(
             "BA-2",
@@ -165,6 +175,25 @@ fn cases() -> Vec<Case> {
         ("modules without a default", "", vec![("base", "", modular(""))]),
         (ENABLES_A_STREAM, "", vec![("base", "", modular(DEFAULT))]),
         ("hotfixes of modules", "", vec![("base", "", modular(DEFAULT)), ("hot", "module_hotfixes=1", repository().package("tb-mod 0 4.0 1 x86_64"))]),
+        (
+            "what takes the place of others",
+            "",
+            vec![(
+                "base",
+                "",
+                repository()
+                    .package("tb-old 0 1.1 1 noarch")
+                    .package_that("tb-new 0 0.3 1 noarch", &obsoletes("tb-old"))
+                    .package_that("tb-newer 0 3 1 x86_64", &obsoletes("tb-svc\" flags=\"LT\" epoch=\"0\" ver=\"1.0"))
+                    .package_that("tb-newest 0 3 1 x86_64", &obsoletes("tb-lib\" flags=\"LE\" epoch=\"0\" ver=\"1.0"))
+                    .package_that("tb-foreign 0 3 1 i686", &obsoletes("tb-epoch"))
+                    .package_that("tb-moved 0 1.1 1 noarch", &obsoletes("tb-moved\" flags=\"LT\" epoch=\"0\" ver=\"1.1"))
+                    .advisory("SA-1", "security", "Low", &["tb-new 0 0.3 1 noarch"]),
+            )],
+        ),
+        ("what would take the place of others, excluded", "exclude=tb-new", vec![("base", "", replacing())]),
+        ("what would take the place of others, switched off", "obsoletes=0", vec![("base", "", replacing())]),
+        (COSTS, "", vec![("costly", "cost=2000", plain()), ("usual", "", plain()), ("cheap", "cost=500", plain())]),
         ("a repository with variables", "", vec![("base", "name=$releasever $basearch", plain())]),
     ]
 }
@@ -190,18 +219,24 @@ fn candidates_and_advisories_are_those_of_dnf() {
         // A patch goes by the architecture of what is installed, also where it brings another.
         let plain =
             |nevras: BTreeSet<String>| if name == CHANGES_ARCHITECTURE { nevras.iter().map(|nevra| nevra.rsplit_once('.').unwrap().0.to_owned()).collect() } else { nevras };
+        if name == COSTS {
+            let chosen = inventory.available.iter().map(|version| inventory.repositories[version.repositories[0]].label.as_deref().unwrap());
+            let printed = node.shell("dnf upgrade --assumeno 2>/dev/null || true");
+            assert!(chosen.clone().count() > 0 && chosen.into_iter().all(|chosen| chosen == "cheap" && printed.contains(" cheap ")), "{printed}");
+        }
         assert_eq!(plain(candidates(&inventory)), plain(dnf_transaction(&node, "upgrade")), "{name}: what an upgrade brings");
 
         // `dnf updateinfo` lists what is newer even where an exclude or the priority of a repository keeps an
-        // upgrade from bringing it; an exclude of the main configuration hides the installed package too.
-        let hidden_everywhere = |offer: &Offer| matches!(offer, Offer::Excluded { by } if by.starts_with("the main configuration"));
+        // upgrade from bringing it; an exclude of the main configuration hides the installed package too. What
+        // takes the place of another package is none of its business.
+        let unlisted = |offer: &Offer| offer.replacement().is_some() || matches!(offer, Offer::Excluded { by } if by.starts_with("the main configuration"));
         let ours = |wanted: &dyn Fn(&Offer, Classification) -> bool| -> BTreeSet<(String, String)> {
             let advised = inventory.available.iter().filter_map(|version| Some((version, version.advisory.as_deref()?)));
             let wanted = advised.filter(|(version, advisory)| wanted(&version.offer, advisory.classification));
-            wanted.flat_map(|(version, advisory)| advisory.ids.iter().map(|id| (id.clone(), nevra(&version.name, &version.version, &version.architecture)))).collect()
+            wanted.flat_map(|(version, advisory)| advisory.ids.iter().map(|id| (id.clone(), listed(version)))).collect()
         };
-        assert_eq!(ours(&|offer, _| !hidden_everywhere(offer)), dnf_advisories(&node, ""), "{name}: advisories");
-        let security = ours(&|offer, classification| !hidden_everywhere(offer) && classification == Classification::Security);
+        assert_eq!(ours(&|offer, _| !unlisted(offer)), dnf_advisories(&node, ""), "{name}: advisories");
+        let security = ours(&|offer, classification| !unlisted(offer) && classification == Classification::Security);
         assert_eq!(security, dnf_advisories(&node, "--security"), "{name}: security advisories");
         let names = |nevras: BTreeSet<String>| nevras.iter().map(|nevra| nevra.rsplitn(3, '-').nth(2).unwrap_or_default().to_owned()).collect::<BTreeSet<_>>();
         let installable = ours(&|offer, classification| offer.is_installable() && classification == Classification::Security);

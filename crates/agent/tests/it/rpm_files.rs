@@ -98,3 +98,26 @@ fn every_form_of_the_rpm_database_is_read_and_a_damaged_one_is_refused() {
     let error = inventory::collect(&Root::new(node.path()), None, Timestamp::from_millis(0)).unwrap_err();
     assert!(matches!(error, CollectError::Database { .. }), "{error}");
 }
+
+/// As Fedora's dnf keeps it; Debian's fetches no zchunk files, so they are put where it would.
+#[test]
+fn metadata_in_chunks_is_read() {
+    let node = node(&["fedora-release 0 41 1 noarch", "tb-lib 0 1.0 1 x86_64"]);
+    let mut base = Repository::default().package("tb-lib 0 1.1 1 x86_64").advisory("SA-1", "security", "Low", &["tb-lib 0 1.1 1 x86_64"]);
+    for number in 0..2000 {
+        base = base.package(&format!("tb-other-{number} 0 1.0 1 noarch"));
+    }
+    base.in_chunks().write(&node, &folder("base"));
+    configure(&node, "base", "");
+    node.shell("rm -rf /var/cache/dnf; dnf -q makecache");
+    let plain = scan(&node);
+    node.shell("cd /var/cache/dnf/base-*/repodata; rm *.xml.*; cp /repositories/41/base/repodata/*.zck .; ls *primary.xml.zck *updateinfo.xml.zck");
+    let in_chunks = scan(&node);
+    assert_eq!((in_chunks.available, in_chunks.problems), (plain.available, vec![]));
+    assert!(in_chunks.packages.iter().any(|package| package.name == "tb-lib"));
+
+    let primary = fs::read_dir(cached(&node)).unwrap().flatten().find(|entry| entry.file_name().to_string_lossy().ends_with("primary.xml.zck")).unwrap().path();
+    let whole = fs::read(&primary).unwrap();
+    fs::write(&primary, &whole[..whole.len() - 1]).unwrap();
+    check_problem(&node, ProblemCode::FileUnreadable, "its checksum is ");
+}

@@ -3,6 +3,7 @@
 use agent::inventory;
 use anyhow::Context;
 use domain::model::compliance::PatchState;
+use domain::model::scan_report::PatchRow;
 use domain::model::transaction::{Action, Change, Step, Transaction};
 use serde::Serialize;
 
@@ -50,9 +51,7 @@ pub fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
 
 fn simulate(judged: &Judged) -> anyhow::Result<Plan> {
     let missing = judged.report.patches.iter().filter(|patch| patch.state == PatchState::Missing);
-    let asked: Vec<_> = missing
-        .filter_map(|patch| Some(Change { name: patch.name.clone(), architecture: patch.architecture.clone(), version: patch.available_version.clone()? }))
-        .collect();
+    let asked: Vec<_> = missing.filter_map(change).collect();
     let manager = inventory::package_manager(&judged.root).context("the system has no package manager")?;
     let inventory = &judged.inventory;
     let transaction = manager.simulate(&judged.root, &inventory.platform, &asked, &inventory.packages).with_context(|| {
@@ -60,6 +59,12 @@ fn simulate(judged: &Judged) -> anyhow::Result<Plan> {
     })?;
     let left_out = transaction.left_out(&asked).cloned().collect();
     Ok(Plan { asked, transaction, left_out })
+}
+
+fn change(patch: &PatchRow) -> Option<Change> {
+    let version = patch.available_version.clone()?;
+    let (name, architecture) = patch.replaced_by.as_ref().map_or((&patch.name, &patch.architecture), |other| (&other.name, &other.architecture));
+    Some(Change { name: name.clone(), architecture: architecture.clone(), version })
 }
 
 fn print(judged: &Judged, plan: &Plan, printer: &Printer) {

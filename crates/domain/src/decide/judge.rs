@@ -216,7 +216,7 @@ pub fn judge_standing<'b>(baseline: &'b Baseline, product: &str, standing: &Stan
         return Answer { state: PatchState::InstalledRejected, ..of_installed };
     }
     if !newer.is_empty() {
-        return about(PatchState::InstalledOther, newer.iter().position(|version| *version.offer == Offer::Candidate).unwrap_or(0));
+        return about(PatchState::InstalledOther, newer.iter().position(|version| version.offer.is_next()).unwrap_or(0));
     }
     if of_installed.approval.is_approved() { Answer { state: PatchState::Installed, ..of_installed } } else { of_installed }
 }
@@ -238,7 +238,8 @@ fn explain(standing: &Standing, newer: &[Newer], answer: &Answer) -> Reason {
             Reason::new(ReasonCode::Held, format!("{}, and a hold on the package keeps it from being installed", answer.approval.reason()))
         }
         (PatchState::InstalledPendingReboot, _) => Reason::new(ReasonCode::RebootPending, "it asked for a reboot, and the node has not rebooted since"),
-        (PatchState::Missing, _) | (_, None) => answer.approval.reason(),
+        (PatchState::Missing, Some(at)) => with_replacement(answer.approval.reason(), newer[at].offer),
+        (_, None) => answer.approval.reason(),
         (_, Some(at)) => why_not(newer[at].offer, &answer.approval),
     }
 }
@@ -247,13 +248,21 @@ fn explain(standing: &Standing, newer: &[Newer], answer: &Answer) -> Reason {
 /// baseline cannot change it.
 fn why_not(offer: &Offer, approval: &Approval) -> Reason {
     match offer {
-        Offer::Candidate | Offer::Superseded => approval.reason(),
+        Offer::Candidate | Offer::Superseded | Offer::Replacement(_) => with_replacement(approval.reason(), offer),
         Offer::Pinned { priority, preferred_priority } => {
             let text = format!("apt prefers another version: this one has pin priority {priority}, the preferred one {preferred_priority}");
             Reason::new(ReasonCode::Pinned, text)
         }
         Offer::Excluded { by } => Reason::new(ReasonCode::Excluded, format!("it cannot be installed: {by}")),
         Offer::Phased { percent } => Reason::new(ReasonCode::Phased, format!("the vendor offers it to {percent} % of machines so far, and this one is not among them")),
+    }
+}
+
+/// Names the package that takes the place of another.
+fn with_replacement(reason: Reason, offer: &Offer) -> Reason {
+    match offer.replacement() {
+        Some(replacement) => Reason::new(reason.code, format!("{reason}; `{}` takes its place", replacement.name)),
+        None => reason,
     }
 }
 
@@ -295,6 +304,7 @@ fn judge_packages(inventory: &Inventory, baseline: &Baseline, now: Timestamp) ->
             first_seen_at: about.and_then(|version| version.first_seen_at),
             advisories: facts.advisory.map(|advisory| advisory.ids.clone()).unwrap_or_default(),
             cves: facts.advisory.map(|advisory| advisory.cves.clone()).unwrap_or_default(),
+            replaced_by: about.and_then(|version| version.offer.replacement()).cloned(),
             reason: explain(&standing, &newer, &answer),
         });
     }

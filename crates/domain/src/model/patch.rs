@@ -43,6 +43,8 @@ pub struct AvailableVersion {
 pub enum Offer {
     /// An upgrade would install it.
     Candidate,
+    /// An upgrade would install this other package in its place.
+    Replacement(Replacement),
     /// Newer than what is installed, older than the candidate.
     Superseded,
     /// Preferences or the repository's own settings prefer another version.
@@ -67,8 +69,27 @@ pub enum Offer {
 impl Offer {
     /// Whether an upgrade of this node could install it.
     pub fn is_installable(&self) -> bool {
-        matches!(self, Self::Candidate | Self::Superseded)
+        matches!(self, Self::Candidate | Self::Replacement(_) | Self::Superseded)
     }
+
+    /// Whether an upgrade would install it.
+    pub fn is_next(&self) -> bool {
+        matches!(self, Self::Candidate | Self::Replacement(_))
+    }
+
+    /// What would take the place of the installed package.
+    pub fn replacement(&self) -> Option<&Replacement> {
+        if let Self::Replacement(replacement) = self { Some(replacement) } else { None }
+    }
+}
+
+/// A package of another name that takes the place of an installed one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Replacement {
+    /// Its name.
+    pub name: String,
+    /// Its architecture.
+    pub architecture: String,
 }
 
 /// What kind of change the vendor says a patch is, the most urgent first.

@@ -10,7 +10,7 @@ use crate::decide::judge::Judgement;
 use crate::model::baseline::{Baseline, ComplianceLevel};
 use crate::model::compliance::{Counts, PatchState, Reason, Verdict};
 use crate::model::inventory::{Inventory, Reboot};
-use crate::model::patch::{Classification, Severity};
+use crate::model::patch::{Classification, Replacement, Severity};
 use crate::model::platform::Platform;
 use crate::model::problem::Problem;
 use crate::model::time::Timestamp;
@@ -101,6 +101,9 @@ pub struct PatchRow {
     pub installed_version: String,
     /// The newer version that the state is about, when there is one.
     pub available_version: Option<String>,
+    /// The package of another name that this version is of, which takes the place of this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<Replacement>,
     /// The state.
     pub state: PatchState,
     /// The vendor's classification.

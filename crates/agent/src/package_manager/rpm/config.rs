@@ -13,6 +13,7 @@ pub const REPOSITORY_FOLDERS: [&str; 3] = ["/etc/yum.repos.d", "/etc/distro.repo
 const VARIABLE_FOLDERS: [&str; 4] = ["/usr/share/dnf5/vars.d", "/etc/yum/vars", "/etc/dnf/vars", "/etc/zypp/vars.d"];
 /// What stands for a repository without one; dnf's default, and the number of zypper.
 const PRIORITY: i32 = 99;
+const COST: i32 = 1000;
 const REPOSITORIES_MAX: usize = 1000;
 
 /// The main section.
@@ -35,6 +36,8 @@ pub struct RepositoryConfig {
     pub uri: String,
     /// A lower number wins.
     pub priority: i32,
+    /// Among equal priorities and versions a lower number wins.
+    pub cost: i32,
     /// Packages of it that are not looked at.
     pub excludes: Vec<String>,
     /// The only packages of it that are looked at, when there are any.
@@ -85,13 +88,15 @@ pub fn read(root: &Root, release: &str, architecture: &str, problems: &mut Vec<P
 fn repository(id: String, section: &Section, main: &Section, variables: &Variables) -> Result<RepositoryConfig, String> {
     let uri = ["metalink", "mirrorlist", "baseurl"].iter().find_map(|key| section.get(*key).and_then(|value| words(value).into_iter().next()));
     let Some(uri) = uri else { return Err(format!("the repository `{id}` has no baseurl, mirrorlist or metalink")) };
-    let priority =
-        section.get("priority").map_or(Ok(PRIORITY), |text| text.trim().parse().map_err(|_| format!("the priority of the repository `{id}` is `{text}`, which is no number")))?;
+    let number = |key: &str, default: i32| {
+        section.get(key).map_or(Ok(default), |text| text.trim().parse().map_err(|_| format!("the {key} of the repository `{id}` is `{text}`, which is no number")))
+    };
     let of_both = |key: &str, default: bool| flag(section, key, flag(main, key, default));
     let is_metadata_signed = of_both("repo_gpgcheck", false);
     Ok(RepositoryConfig {
         uri: variables.put_in(&uri),
-        priority,
+        priority: number("priority", PRIORITY)?,
+        cost: number("cost", COST)?,
         excludes: list(section, &["excludepkgs", "exclude"]),
         includes: list(section, &["includepkgs"]),
         module_hotfixes: flag(section, "module_hotfixes", false),

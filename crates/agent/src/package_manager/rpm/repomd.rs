@@ -57,7 +57,7 @@ impl Metadata {
             }
             Piece::End(..) => {}
         })?;
-        if metadata.find("primary").is_none() {
+        if !metadata.files.iter().any(|file| file.is_of("primary")) {
             return Err(invalid("repomd.xml names no primary metadata"));
         }
         Ok(metadata)
@@ -66,22 +66,30 @@ impl Metadata {
     /// Opens a file of a kind and unpacks it on the way; `None` when the repository has none. Its checksum
     /// is compared first: what the index does not promise is not read.
     pub fn read(&self, kind: &str) -> io::Result<Option<impl Read + use<>>> {
-        let Some(file) = self.find(kind) else { return Ok(None) };
-        // The metadata of yum lies beside its index, all others' in the folder that the index says.
-        let name = file.location.rsplit('/').next().unwrap_or_default();
+        // A repository may have it packed in two ways, of which the native tool fetches one.
+        let mut files = self.files.iter().filter(|file| file.is_of(kind));
+        let Some(first) = files.next() else { return Ok(None) };
+        let file = std::iter::once(first).chain(files).find(|file| self.folder.join(file.name()).exists()).unwrap_or(first);
+        let name = file.name();
         let path = self.folder.join(name);
         let damaged = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
         file.verify(File::open(&path).map_err(damaged)?).map_err(damaged)?;
         let unpacked = unpack::open(&path, UNPACKED_BYTES_MAX).map_err(damaged)?;
         Ok(Some(unpacked))
     }
-
-    fn find(&self, kind: &str) -> Option<&MetadataFile> {
-        self.files.iter().find(|file| file.kind == kind)
-    }
 }
 
 impl MetadataFile {
+    /// Whether it is of a kind, packed in any way.
+    fn is_of(&self, kind: &str) -> bool {
+        self.kind.strip_suffix("_zck").unwrap_or(&self.kind) == kind
+    }
+
+    /// The metadata of yum lies beside its index, all others' in the folder that the index says.
+    fn name(&self) -> &str {
+        self.location.rsplit('/').next().unwrap_or_default()
+    }
+
     fn verify(&self, file: File) -> io::Result<()> {
         let found = match self.checksum_kind.as_str() {
             "sha256" => digest::<Sha256>(file)?,

@@ -13,7 +13,7 @@ use domain::model::time::Timestamp;
 use crate::package_manager::cache;
 
 /// The first line; a new form gets a new one.
-const HEAD: &str = "fettle-rpm-summary/3";
+const HEAD: &str = "fettle-rpm-summary/4";
 const SUGGESTIONS: [Suggestion; 4] = [Suggestion::Nothing, Suggestion::Restart, Suggestion::Relogin, Suggestion::Reboot];
 
 /// Largest summary; that of a repository with 100,000 packages has a twentieth of it.
@@ -32,6 +32,17 @@ pub struct ListedPackage<'a> {
     pub built_at: Option<i64>,
     /// The file that it was built from.
     pub source_rpm: &'a str,
+}
+
+/// An installed package that a listed one takes the place of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Obsoletes<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// `LT`, `LE`, `EQ`, `GE` or `GT`; empty when every version is meant.
+    pub flags: &'a str,
+    /// The version that the installed one is compared with.
+    pub version: &'a str,
 }
 
 /// A version of a package that an advisory names.
@@ -68,6 +79,11 @@ impl SummaryWriter {
             Some(n) => *n += 1,
             None => drop(self.vendors.insert(vendor.to_owned(), 1)),
         }
+    }
+
+    /// Adds what the package before takes the place of.
+    pub fn add_obsoletes(&mut self, obsoletes: &Obsoletes) {
+        self.line("O", &[obsoletes.name, obsoletes.flags, obsoletes.version]);
     }
 
     /// Adds an advisory and the versions that it names.
@@ -135,6 +151,8 @@ pub struct Summary {
 pub enum Line<'a> {
     /// A package.
     Package(ListedPackage<'a>),
+    /// What the package before takes the place of.
+    Obsoletes(Obsoletes<'a>),
     /// An advisory. The lines after it are about it.
     Advisory(AdvisoryLine<'a>),
     /// A version that the advisory before names: name, architecture, version.
@@ -203,6 +221,10 @@ impl Summary {
                     let [name, architecture, version, built_at, source_rpm] = fields(line)?;
                     Line::Package(ListedPackage { name, architecture, version, built_at: built_at.parse().ok(), source_rpm })
                 }
+                "O" => {
+                    let [name, flags, version] = fields(line)?;
+                    Line::Obsoletes(Obsoletes { name, flags, version })
+                }
                 "A" => Line::Advisory(AdvisoryLine(line)),
                 "N" => Line::Advised(fields(line)?),
                 "M" => Line::Module(fields(line)?),
@@ -242,6 +264,8 @@ mod tests {
         };
         let mut writer = SummaryWriter::new("digest");
         writer.add_package(&package, "Fedora Project");
+        let obsoletes = Obsoletes { name: "b", flags: "LT", version: "2-1" };
+        writer.add_obsoletes(&obsoletes);
         writer.add_advisory(&advisory, &[AdvisedPackage { name: "a".into(), architecture: "noarch".into(), version: "2-3".into() }]);
         let summary = writer.finish().unwrap();
         let folder = testkit::folder();
@@ -250,8 +274,9 @@ mod tests {
         assert!(Summary::open(&path, "another").is_none());
         let read = Summary::open(&path, "digest").unwrap();
         let lines: Vec<_> = read.lines().collect();
-        let [Line::Package(of_package), Line::Advisory(of_advisory), Line::Advised(advised)] = lines.as_slice() else { panic!("{lines:?}") };
+        let [Line::Package(of_package), Line::Obsoletes(of_other), Line::Advisory(of_advisory), Line::Advised(advised)] = lines.as_slice() else { panic!("{lines:?}") };
         assert_eq!(*of_package, ListedPackage { name: "a b", ..package });
+        assert_eq!(*of_other, obsoletes);
         assert_eq!(of_advisory.read(), Some(advisory));
         assert_eq!((*advised, read.vendor().unwrap()), (["a", "noarch", "2-3"], "Fedora Project"));
     }
