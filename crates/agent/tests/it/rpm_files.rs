@@ -121,3 +121,29 @@ fn metadata_in_chunks_is_read() {
     fs::write(&primary, &whole[..whole.len() - 1]).unwrap();
     check_problem(&node, ProblemCode::FileUnreadable, "its checksum is ");
 }
+
+/// As yum 3 keeps it on Amazon Linux 2. There is no yum 3 here, so its folder is laid out as it does that.
+#[test]
+fn metadata_of_yum_is_read_from_its_databases() {
+    let node = node(&["system-release 0 2 1 noarch", "tb-lib 0 1.0 1 x86_64", "tb-old 0 1.0 1 noarch"]);
+    node.write("etc/os-release", "ID=amzn\nVERSION_ID=2\nPRETTY_NAME=\"Amazon Linux 2\"\n");
+    let base = Repository::default()
+        .package("tb-lib 2 1.1 1 x86_64")
+        .package_that("tb-new 0 3 1 noarch", "<rpm:obsoletes><rpm:entry name=\"tb-old\" flags=\"LT\" epoch=\"0\" ver=\"2\"/></rpm:obsoletes>")
+        .advisory("ALAS-1", "security", "important", &["tb-lib 2 1.1 1 x86_64"]);
+    base.write(&node, &folder("base"));
+    configure(&node, "base", "");
+    node.shell(
+        "cd /repositories/41/base; sqliterepo_c -q .; mkdir -p /var/cache/yum/x86_64/41/base/gen; cp repodata/repomd.xml repodata/*updateinfo* /var/cache/yum/x86_64/41/base; \
+         python3 -c 'import bz2, glob; open(\"/var/cache/yum/x86_64/41/base/gen/primary_db.sqlite\", \"wb\").write(bz2.open(glob.glob(\"repodata/*primary.sqlite.bz2\")[0]).read())'",
+    );
+    let inventory = scan(&node);
+    assert_eq!(inventory.problems, []);
+    let offered: Vec<_> = inventory.available.iter().map(|version| (version.name.as_str(), version.version.as_str(), version.offer.replacement().map(|other| other.name.as_str()))).collect();
+    assert_eq!(offered, [("tb-lib", "2:1.1-1", None), ("tb-old", "3-1", Some("tb-new"))]);
+    assert_eq!(inventory.available[0].advisory.as_ref().unwrap().ids, ["ALAS-1"]);
+
+    let database = node.path().join("var/cache/yum/x86_64/41/base/gen/primary_db.sqlite");
+    fs::write(&database, "SQLite format 3").unwrap();
+    check_problem(&node, ProblemCode::FileUnreadable, "gen/primary_db.sqlite: its checksum is ");
+}

@@ -98,7 +98,7 @@ fn read_sqlite(path: &Path, add: &mut impl FnMut(&[u8])) -> io::Result<()> {
 }
 
 /// A path in a URI.
-fn escape(path: &Path) -> String {
+pub fn escape(path: &Path) -> String {
     path.as_os_str()
         .as_encoded_bytes()
         .iter()

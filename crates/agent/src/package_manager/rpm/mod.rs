@@ -11,6 +11,7 @@ mod header;
 mod locks;
 mod modules;
 mod primary;
+mod primary_database;
 mod repomd;
 mod simulate;
 mod summary;
@@ -100,7 +101,9 @@ fn open(folder: &Path, config: &RepositoryConfig, root: &Root, cache: Option<&Pa
         return Ok((metadata, summary));
     }
     let mut writer = SummaryWriter::new(&metadata.digest);
-    if let Some(input) = metadata.read("primary")? {
+    if let Some(path) = metadata.primary_database()? {
+        primary_database::read(&path, &mut writer)?;
+    } else if let Some(input) = metadata.read("primary")? {
         primary::read(input, &mut writer)?;
     }
     if let Some(input) = metadata.read("updateinfo")? {

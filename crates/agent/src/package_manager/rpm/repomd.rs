@@ -11,6 +11,7 @@ use crate::package_manager::unpack;
 
 /// Most bytes that one file may unpack to.
 const UNPACKED_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
+const YUM_PRIMARY_DATABASE: &str = "gen/primary_db.sqlite";
 const INDEX_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// A repository's metadata on disk.
@@ -29,8 +30,15 @@ pub struct Metadata {
 struct MetadataFile {
     kind: String,
     location: String,
-    checksum_kind: String,
-    checksum: String,
+    checksum: Checksum,
+    /// That of the unpacked file.
+    open_checksum: Checksum,
+}
+
+#[derive(Debug, Default)]
+struct Checksum {
+    kind: String,
+    digits: String,
 }
 
 impl Metadata {
@@ -46,13 +54,15 @@ impl Metadata {
             Piece::Start(start) => match (start.local_name().into_inner(), metadata.files.last_mut()) {
                 ("data", _) => metadata.files.push(MetadataFile { kind: xml::attribute(start, "type"), ..MetadataFile::default() }),
                 ("location", Some(file)) => file.location = xml::attribute(start, "href"),
-                ("checksum", Some(file)) => file.checksum_kind = xml::attribute(start, "type"),
+                ("checksum", Some(file)) => file.checksum.kind = xml::attribute(start, "type"),
+                ("open-checksum", Some(file)) => file.open_checksum.kind = xml::attribute(start, "type"),
                 _ => {}
             },
             Piece::End("revision", text) => metadata.revision = text.parse().ok(),
-            Piece::End("checksum", text) => {
+            Piece::End(name @ ("checksum" | "open-checksum"), text) => {
                 if let Some(file) = metadata.files.last_mut() {
-                    text.clone_into(&mut file.checksum);
+                    let checksum = if name == "checksum" { &mut file.checksum } else { &mut file.open_checksum };
+                    text.clone_into(&mut checksum.digits);
                 }
             }
             Piece::End(..) => {}
@@ -73,9 +83,17 @@ impl Metadata {
         let name = file.name();
         let path = self.folder.join(name);
         let damaged = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
-        file.verify(File::open(&path).map_err(damaged)?).map_err(damaged)?;
+        file.checksum.verify(File::open(&path).map_err(damaged)?).map_err(damaged)?;
         let unpacked = unpack::open(&path, UNPACKED_BYTES_MAX).map_err(damaged)?;
         Ok(Some(unpacked))
+    }
+
+    /// The database of packages that yum unpacks beside its index, where it has one.
+    pub fn primary_database(&self) -> io::Result<Option<PathBuf>> {
+        let path = self.folder.join(YUM_PRIMARY_DATABASE);
+        let (Some(file), Ok(database)) = (self.files.iter().find(|file| file.kind == "primary_db"), File::open(&path)) else { return Ok(None) };
+        file.open_checksum.verify(database).map_err(|error| io::Error::new(error.kind(), format!("{YUM_PRIMARY_DATABASE}: {error}")))?;
+        Ok(Some(path))
     }
 }
 
@@ -89,15 +107,17 @@ impl MetadataFile {
     fn name(&self) -> &str {
         self.location.rsplit('/').next().unwrap_or_default()
     }
+}
 
+impl Checksum {
     fn verify(&self, file: File) -> io::Result<()> {
-        let found = match self.checksum_kind.as_str() {
+        let found = match self.kind.as_str() {
             "sha256" => digest::<Sha256>(file)?,
             "sha512" => digest::<Sha512>(file)?,
             "" => return Err(invalid("repomd.xml gives no checksum for it")),
             other => return Err(invalid(&format!("its checksum is `{other}`, which proves nothing"))),
         };
-        if found.eq_ignore_ascii_case(&self.checksum) { Ok(()) } else { Err(invalid(&format!("its checksum is {found}, and repomd.xml says {}", self.checksum))) }
+        if found.eq_ignore_ascii_case(&self.digits) { Ok(()) } else { Err(invalid(&format!("its checksum is {found}, and repomd.xml says {}", self.digits))) }
     }
 }
 
