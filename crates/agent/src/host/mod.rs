@@ -12,6 +12,7 @@ use domain::model::host::{Hardware, Host, Interface};
 use domain::model::problem::Problem;
 use domain::model::time::Timestamp;
 
+use crate::package_manager::rpm;
 use crate::root::Root;
 
 pub use self::custom::read_custom;
@@ -27,7 +28,7 @@ pub fn collect(root: &Root, custom: &std::path::Path, now: Timestamp, problems: 
         services: services::collect(root, problems),
         stale_processes: processes::collect(root, problems),
         custom: read_custom(custom, problems),
-        tags: updating::tags(root),
+        tags: updating::tags(root).into_iter().chain(rpm::product_tags(root)).collect(),
     }
 }
 

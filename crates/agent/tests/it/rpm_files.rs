@@ -139,7 +139,8 @@ fn metadata_of_yum_is_read_from_its_databases() {
     );
     let inventory = scan(&node);
     assert_eq!(inventory.problems, []);
-    let offered: Vec<_> = inventory.available.iter().map(|version| (version.name.as_str(), version.version.as_str(), version.offer.replacement().map(|other| other.name.as_str()))).collect();
+    let offered: Vec<_> =
+        inventory.available.iter().map(|version| (version.name.as_str(), version.version.as_str(), version.offer.replacement().map(|other| other.name.as_str()))).collect();
     assert_eq!(offered, [("tb-lib", "2:1.1-1", None), ("tb-old", "3-1", Some("tb-new"))]);
     assert_eq!(inventory.available[0].advisory.as_ref().unwrap().ids, ["ALAS-1"]);
 

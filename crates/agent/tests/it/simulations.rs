@@ -161,7 +161,12 @@ fn pacman_upgrades_everything_with_what_is_replaced() {
     let node = Overlay::over(&tools());
     pacman_candidates::prepare(&node, &[("tb-a", "1.0-1"), ("tb-b", "1:1.0-1"), ("tb-old", "1.0-1")]);
     let replaces = "%REPLACES%\ntb-old<2\n\n";
-    pacman_candidates::repository(&node, "core", "--gzip", &[("tb-a", "1.0-2", "%DEPENDS%\ntb-dep\n\n"), ("tb-dep", "1-1", ""), ("tb-new", "3-1", replaces), ("tb-b", "1:2.0-1", "")]);
+    pacman_candidates::repository(
+        &node,
+        "core",
+        "--gzip",
+        &[("tb-a", "1.0-2", "%DEPENDS%\ntb-dep\n\n"), ("tb-dep", "1-1", ""), ("tb-new", "3-1", replaces), ("tb-b", "1:2.0-1", "")],
+    );
     node.write("etc/pacman.conf", "[options]\nArchitecture = auto\nSigLevel = Never\n[core]\nServer = file:///nowhere\n");
     let transaction = simulate(&node, &[change("tb-a 1.0-2 any")]).unwrap();
     assert_eq!(

@@ -101,6 +101,9 @@ pub struct NodePatch {
     pub installed_version: String,
     /// The newer version the state is about.
     pub available_version: Option<String>,
+    /// The package of another name that this version is of, which takes the place of this one.
+    #[serde(default)]
+    pub replaced_by: Option<String>,
     /// Id of that version in the catalog.
     pub patch_id: Option<String>,
     /// State, as in AWS Patch Manager.

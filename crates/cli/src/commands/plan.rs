@@ -54,9 +54,9 @@ fn simulate(judged: &Judged) -> anyhow::Result<Plan> {
     let asked: Vec<_> = missing.filter_map(change).collect();
     let manager = inventory::package_manager(&judged.root).context("the system has no package manager")?;
     let inventory = &judged.inventory;
-    let transaction = manager.simulate(&judged.root, &inventory.platform, &asked, &inventory.packages).with_context(|| {
-        Failure::new("the package manager does not say what it would do", "refresh its lists with `fettle scan` on the node, or follow what it says")
-    })?;
+    let transaction = manager
+        .simulate(&judged.root, &inventory.platform, &asked, &inventory.packages)
+        .with_context(|| Failure::new("the package manager does not say what it would do", "refresh its lists with `fettle scan` on the node, or follow what it says"))?;
     let left_out = transaction.left_out(&asked).cloned().collect();
     Ok(Plan { asked, transaction, left_out })
 }

@@ -165,19 +165,13 @@ fn print_patches(report: &ScanReport, printer: &Printer) {
             [
                 format!("{}:{}", patch.name, patch.architecture),
                 patch.installed_version.clone(),
-                available(patch),
+                patch.available_words(),
                 patch.state.words().to_owned(),
                 class_words(patch.classification, patch.severity),
                 patch.reason.text.clone(),
             ]
         }),
     );
-}
-
-/// The newer version, with its package's name where that is another.
-fn available(patch: &PatchRow) -> String {
-    let version = patch.available_version.clone().unwrap_or_default();
-    patch.replaced_by.as_ref().map_or_else(|| version.clone(), |other| format!("{} {version}", other.name))
 }
 
 fn reboot_words(reboot: &Reboot) -> String {

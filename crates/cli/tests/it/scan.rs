@@ -111,3 +111,27 @@ fn a_reader_that_goes_away_is_no_error() {
     let output = std::process::Command::new("bash").args(["-c", &script]).env("XDG_CACHE_HOME", root.path()).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
+
+#[test]
+fn a_plan_says_what_an_install_would_do_and_changes_nothing() {
+    let node = testkit::roots::Overlay::of("bookworm");
+    let status = || fs::read(node.path().join("var/lib/dpkg/status")).unwrap();
+    let before = status();
+    let cache = testkit::folder();
+    let root = node.path().display().to_string();
+    let plan = |more: &[&str]| run(cache.path(), &[&["plan", "--root", &root], more].concat());
+    let ended = plan(&["--format", "json"]);
+    let document: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    let count = |what: &serde_json::Value| what.as_array().unwrap().len();
+    assert_eq!((ended.code, ended.stderr.as_str(), count(&document["left_out"])), (0, "", 0));
+    assert!(count(&document["asked"]) > 0 && count(&document["transaction"]["steps"]) >= count(&document["asked"]), "{document}");
+    let ended = plan(&[]);
+    assert!(ended.stdout.contains(&format!("missing    {}", count(&document["asked"]))) && ended.stdout.contains("Debian-Security:12"), "{}", ended.stdout);
+
+    node.shell("dpkg --set-selections <<X\ntzdata hold\nX\nrm -f /usr/bin/apt-get");
+    let held = status();
+    let ended = plan(&[]);
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.contains("the system has none of apt-get"), "{}", ended.stderr);
+    assert!(status() == held && held != before, "only the test changed it");
+}

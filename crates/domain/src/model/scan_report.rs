@@ -134,6 +134,14 @@ pub struct PatchRow {
     pub reason: Reason,
 }
 
+impl PatchRow {
+    /// The newer version, with its package's name where that is another; empty when there is none.
+    pub fn available_words(&self) -> String {
+        let version = self.available_version.clone().unwrap_or_default();
+        self.replaced_by.as_ref().map_or_else(|| version.clone(), |other| format!("{} {version}", other.name))
+    }
+}
+
 /// A repository by its Release fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RepositoryReference {

@@ -115,7 +115,9 @@ impl Transaction {
 impl Step {
     /// Whether this brings about a change.
     pub fn is(&self, change: &Change) -> bool {
-        self.name == change.name && self.architecture.as_ref().is_none_or(|architecture| *architecture == change.architecture) && self.to.as_deref() == Some(change.version.as_str())
+        self.name == change.name
+            && self.architecture.as_ref().is_none_or(|architecture| *architecture == change.architecture)
+            && self.to.as_deref() == Some(change.version.as_str())
     }
 }
 
@@ -130,10 +132,8 @@ mod tests {
 
     #[test]
     fn a_transaction_is_told_from_what_was_asked() {
-        let installed = |version: &str, older_of_several| InstalledPackage {
-            older_of_several,
-            ..InstalledPackage::new("tb-a".to_owned(), "x86_64".to_owned(), version.to_owned())
-        };
+        let installed =
+            |version: &str, older_of_several| InstalledPackage { older_of_several, ..InstalledPackage::new("tb-a".to_owned(), "x86_64".to_owned(), version.to_owned()) };
         let steps = vec![step(Action::Remove, "tb-old", None), step(Action::Install, "tb-dep", Some("1")), step(Action::Upgrade, "tb-a", Some("3"))];
         let transaction = Transaction::new(steps, Vec::new(), &[installed("2", false), installed("1", true)]);
         assert_eq!(transaction.steps[0].from.as_deref(), Some("2"));

@@ -284,7 +284,7 @@ fn patch_row(ecosystem: &str, patch: &PatchRow) -> Markup {
             td { @if let Some(id) = id { a href={ "/patches/" (id) } { (patch.name) } } @else { (patch.name) } span.quiet { ":" (patch.architecture) } }
             td { (parts::state(patch.state)) }
             td.version data-label="Installed" { (patch.installed_version) }
-            td.version data-label="Available" { (patch.available_version.as_deref().unwrap_or("")) }
+            td.version data-label="Available" { (patch.available_words()) }
             td data-label="Class" { (class_words(patch.classification, patch.severity)) }
             td data-label="Why" { (patch.reason.text) @if !patch.advisories.is_empty() { div.quiet { (patch.advisories.join(", ")) } } }
         }

@@ -159,7 +159,14 @@ fn hide(listed: &ListedPackage, source: &Source, filters: &Filters) -> Option<St
 }
 
 /// The repositories that offer the installed version, and whether all that is newer is hidden.
-fn decide(package: &InstalledPackage, mut found: Vec<Found>, replacement: Option<&Found>, sources: &[Source], advisories: &Advisories, available: &mut Vec<AvailableVersion>) -> (Vec<usize>, bool) {
+fn decide(
+    package: &InstalledPackage,
+    mut found: Vec<Found>,
+    replacement: Option<&Found>,
+    sources: &[Source],
+    advisories: &Advisories,
+    available: &mut Vec<AvailableVersion>,
+) -> (Vec<usize>, bool) {
     let cost = |found: &Found| sources[found.source].config.cost;
     found.sort_by(|a, b| rpm::compare(b.listed.version, a.listed.version).then(cost(a).cmp(&cost(b))).then(a.source.cmp(&b.source)));
     let newer_end = found.partition_point(|found| rpm::compare(found.listed.version, &package.version) == Ordering::Greater);

@@ -131,7 +131,11 @@ mod tests {
         };
         let zsh = [lock("zsh", &[["evr", "<=", "5.9-1"]]), lock("zsh", &[["evr", "=", "0:6-1"]])].concat();
         let dnf5 = format!("version = '1.0'\n{zsh}{}", lock("tar", &[["evr", "!=", "1.35-1"], ["version", "=", "1"]]));
-        for (path, text) in [(DNF5_LOCKS, dnf5.as_str()), (VERSION_LOCKS[0], "# a comment\nbash-0:5.1-1.*\n!curl-0:8-2.*\n"), (ZYPPER_LOCKS, "\ntype: package\nmatch_type: glob\nsolvable_name: vim*\n")] {
+        for (path, text) in [
+            (DNF5_LOCKS, dnf5.as_str()),
+            (VERSION_LOCKS[0], "# a comment\nbash-0:5.1-1.*\n!curl-0:8-2.*\n"),
+            (ZYPPER_LOCKS, "\ntype: package\nmatch_type: glob\nsolvable_name: vim*\n"),
+        ] {
             std::fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
             std::fs::write(root.join(path), text).unwrap();
         }

@@ -12,6 +12,7 @@ mod locks;
 mod modules;
 mod primary;
 mod primary_database;
+mod products;
 mod repomd;
 mod simulate;
 mod summary;
@@ -39,6 +40,7 @@ use super::{PackageFacts, address};
 use crate::root::{Root, modified_at};
 
 pub use self::database::find;
+pub use self::products::tags as product_tags;
 pub use self::simulate::simulate;
 
 /// Where dnf, dnf5, yum and zypper keep metadata.

@@ -293,10 +293,7 @@ Upgrading:
 Transaction Summary:
  Installing:        1 packages
 ";
-        assert_eq!(
-            rows(&parse_table(microdnf)),
-            ["install tb-b noarch - 1.0.0-1", "remove tb-a noarch 1.0.0-1 -", "upgrade tb-c x86_64 2:1.7.0-3.fc26 2:1.8.0-3.fc26"]
-        );
+        assert_eq!(rows(&parse_table(microdnf)), ["install tb-b noarch - 1.0.0-1", "remove tb-a noarch 1.0.0-1 -", "upgrade tb-c x86_64 2:1.7.0-3.fc26 2:1.8.0-3.fc26"]);
         assert_eq!(parse_table("Upgrading:\n a\n   replacing\n replacing x\n\nRemoving:\n"), Printed::default());
         assert_eq!(Action::Install.word(), "install");
     }

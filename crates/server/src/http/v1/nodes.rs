@@ -138,6 +138,7 @@ fn node_patch(ecosystem: &str, row: PatchRow) -> NodePatch {
         architecture: row.architecture,
         installed_version: row.installed_version,
         available_version: row.available_version,
+        replaced_by: row.replaced_by.map(|other| other.name),
         state: row.state.code().to_owned(),
         classification: row.classification.word().to_owned(),
         severity: row.severity.word().to_owned(),
