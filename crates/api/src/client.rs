@@ -7,7 +7,9 @@ use serde::de::DeserializeOwned;
 use crate::error::{ErrorCode, Problem};
 use crate::page::Page;
 use crate::v1::activation::{Activation, CreateActivation, CreatedActivation};
-use crate::v1::baseline::{Baseline, BaselineDetail};
+use crate::v1::baseline::{
+    AssignBaseline, Baseline, BaselineDetail, BaselinePreview, BaselineVersion, DeleteBaseline, ListApprovals, PatchApproval, PreviewBaseline, SaveBaseline,
+};
 use crate::v1::key::{RotateKey, RotatedKey};
 use crate::v1::node::{BetweenDays, Change, Changed, EditTags, ListNodePatches, ListNodes, ListPage, Node, NodeDetail, NodeEvent, NodePatch, OnDay, Report};
 use crate::v1::operation::{CreateOperation, Operation};
@@ -173,6 +175,36 @@ impl Client {
     /// One baseline.
     pub async fn baseline(&self, id: &str) -> Result<BaselineDetail, ClientError> {
         self.get(&format!("/baselines/{id}"), &()).await
+    }
+
+    /// Makes a baseline, or a new version of one.
+    pub async fn save_baseline(&self, id: Option<&str>, body: &SaveBaseline) -> Result<BaselineDetail, ClientError> {
+        self.post(&id.map_or_else(|| "/baselines".to_owned(), |id| format!("/baselines/{id}")), body).await
+    }
+
+    /// Deletes a baseline.
+    pub async fn delete_baseline(&self, id: &str, body: &DeleteBaseline) -> Result<Changed, ClientError> {
+        self.post(&format!("/baselines/{id}/delete"), body).await
+    }
+
+    /// Every version of a baseline.
+    pub async fn baseline_versions(&self, id: &str) -> Result<Vec<BaselineVersion>, ClientError> {
+        self.get(&format!("/baselines/{id}/versions"), &()).await
+    }
+
+    /// What a baseline says of every patch that a node is offered.
+    pub async fn list_approvals(&self, id: &str, query: &ListApprovals) -> Result<Vec<PatchApproval>, ClientError> {
+        self.get(&format!("/baselines/{id}/approvals"), query).await
+    }
+
+    /// What a baseline would change.
+    pub async fn preview_baseline(&self, body: &PreviewBaseline) -> Result<BaselinePreview, ClientError> {
+        self.post("/baselines/preview", body).await
+    }
+
+    /// Chooses the baseline of a patch group, or of an operating system.
+    pub async fn assign_baseline(&self, body: &AssignBaseline) -> Result<Changed, ClientError> {
+        self.post("/baselines/assign", body).await
     }
 
     /// Requests work.

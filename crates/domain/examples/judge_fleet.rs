@@ -5,10 +5,10 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use domain::fleet::{AvailableRows, ContextId, Fleet, ListId, PackageRow, VersionFacts, VersionKey, VersionNumber};
+use domain::fleet::{AvailableRows, ContextId, Fleet, ListId, PackageRow, Scope, VersionFacts, VersionKey, VersionNumber};
 use domain::model::baseline::{self, Baseline};
 use domain::model::patch::{AvailableVersion, Classification, Offer};
-use domain::model::platform;
+use domain::model::platform::{self, OperatingSystem};
 use domain::model::repository::Repository;
 use domain::model::section::{AvailableSet, PackageFacts, PackageFlags};
 use domain::model::time::{DAY_MS, Timestamp};
@@ -16,6 +16,7 @@ use domain::model::time::{DAY_MS, Timestamp};
 const NAMES: usize = 63_666;
 const PACKAGES: usize = 400;
 const IMAGES: usize = 50;
+const DEFAULT: Scope = (OperatingSystem::Debian, None);
 const NOW: Timestamp = Timestamp::from_millis(20_000 * DAY_MS);
 /// One list in so many is counted again from nothing.
 const RECOUNT_EVERY: usize = 97;
@@ -57,9 +58,9 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let mut fleet = Fleet::default();
-        fleet.set_baseline(baseline::predefined().remove(0).baseline, NOW);
+        fleet.set_baseline(&DEFAULT, Some(baseline::predefined().remove(0).baseline), NOW);
         let platform = platform::detect("ID=debian\nVERSION_ID=12\nPRETTY_NAME=Debian", "amd64");
-        let context = fleet.context(&platform);
+        let context = fleet.context(&platform, None);
         // One in ten has a newer version, from the security suite.
         let newer = (0..NAMES).step_by(10).map(|number| AvailableVersion {
             advisory: None,
@@ -139,7 +140,7 @@ impl Bench {
         let mut best = f64::INFINITY;
         for round in 0..6 {
             let start = Instant::now();
-            self.fleet.set_baseline(baselines[round % 2].clone(), NOW);
+            self.fleet.set_baseline(&DEFAULT, Some(baselines[round % 2].clone()), NOW);
             best = best.min(start.elapsed().as_secs_f64() * 1000.0);
             for list in lists.iter().step_by(RECOUNT_EVERY) {
                 assert_eq!(self.fleet.counts(*list), self.fleet.recount(*list), "a counter is wrong");

@@ -4,6 +4,7 @@
 //! its own file, written once. `dialect` is the only file that knows which database it talks to.
 
 mod audit;
+pub mod baselines;
 #[doc(hidden)]
 pub mod conformance;
 pub mod contents;

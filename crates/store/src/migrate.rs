@@ -3,7 +3,8 @@
 use crate::dialect;
 use crate::sql::{Database, ReadTx, StoreError, sql};
 
-const MIGRATIONS: [(i64, &str); 2] = [(1, include_str!("../migrations/0001_nodes.sql")), (2, include_str!("../migrations/0002_fleet.sql"))];
+const MIGRATIONS: [(i64, &str); 3] =
+    [(1, include_str!("../migrations/0001_nodes.sql")), (2, include_str!("../migrations/0002_fleet.sql")), (3, include_str!("../migrations/0003_baselines.sql"))];
 
 /// The schema that this release writes.
 pub const NEWEST_MIGRATION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;

@@ -1,5 +1,6 @@
 //! Decisions: pure functions from facts, intent and `now` to answers with reasons.
 
+pub mod assign;
 pub mod enroll;
 pub mod judge;
 pub mod select;

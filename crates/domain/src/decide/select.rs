@@ -73,6 +73,16 @@ pub enum Approval<'b> {
 }
 
 impl Approval<'_> {
+    /// The word for programs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Approved { .. } => "approved",
+            Self::Deferred { .. } => "deferred",
+            Self::Rejected { .. } => "rejected",
+            Self::NotApproved { .. } => "not_approved",
+        }
+    }
+
     /// Why it is so.
     pub fn reason(&self) -> Reason {
         let (Self::Approved { why, .. } | Self::Deferred { why, .. } | Self::Rejected { why } | Self::NotApproved { why }) = self;

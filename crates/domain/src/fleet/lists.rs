@@ -251,6 +251,19 @@ impl Lists {
         }
     }
 
+    /// What the tallies of the lists of a context would be by other bytes, by the numbers of the lists.
+    pub fn tallies_by(&self, context: ContextId, table: &TallyOf, tallies: &mut Vec<Option<Tally>>) {
+        tallies.resize(self.lists.len(), None);
+        for (at, list) in self.lists.iter().enumerate().filter(|(_, list)| list.context == context) {
+            // A list is made before its edits.
+            tallies[at] = match &list.body {
+                Body::Whole(numbers) => Some(table.sum(numbers)),
+                Body::Edit { of, changes } => tallies[*of as usize]
+                    .map(|whole| changes.iter().fold(whole, |sum, change| if change.adds { sum.plus(&table.of(change.number)) } else { sum - table.of(change.number) })),
+            };
+        }
+    }
+
     /// Whether most lists have no node.
     pub fn is_mostly_unused(&self) -> bool {
         self.n_unused > UNUSED_MIN && self.n_unused * 2 > self.lists.len()

@@ -12,8 +12,9 @@ mod standings;
 mod tally;
 mod versions;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use crate::decide::select::Approval;
 use crate::fleet::lists::Lists;
 use crate::fleet::standings::Standings;
 use crate::fleet::tally::{Byte, TallyOf};
@@ -36,7 +37,22 @@ pub struct Fleet {
     standings: Standings,
     lists: Lists,
     contexts: Vec<Context>,
-    baselines: HashMap<OperatingSystem, Baseline>,
+    baselines: Baselines,
+}
+
+/// Whom a baseline is for: the nodes of an operating system that are in a patch group, or in none that has
+/// a baseline.
+pub type Scope = (OperatingSystem, Option<String>);
+
+#[derive(Debug, Default)]
+struct Baselines(HashMap<Scope, Baseline>);
+
+impl Baselines {
+    /// The baseline of a scope, and whether it is that of the group itself.
+    fn of(&self, system: Option<OperatingSystem>, group: Option<&String>) -> Option<&Baseline> {
+        let of_group = group.and_then(|group| self.0.get(&(system?, Some(group.clone()))));
+        of_group.or_else(|| self.0.get(&(system?, None)))
+    }
 }
 
 /// What a node is judged in: equal products under equal baselines.
@@ -45,6 +61,7 @@ struct Context {
     ecosystem: String,
     product: String,
     operating_system: Option<OperatingSystem>,
+    patch_group: Option<String>,
     has_baseline: bool,
     /// A byte for each standing; absent ones are not of this context.
     bytes: Vec<Byte>,
@@ -76,6 +93,32 @@ pub struct PatchNodes {
     pub n_other: u32,
 }
 
+/// What another baseline would change.
+#[derive(Debug, Clone, Default)]
+pub struct Preview {
+    /// Packages whose state would be another.
+    pub changes: Vec<StateChange>,
+    /// What the tallies would be, by `ListId::at`; nothing where the baseline does not apply.
+    pub tallies: Vec<Option<Tally>>,
+}
+
+/// A package whose state would be another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateChange {
+    /// The installed version.
+    pub installed: VersionNumber,
+    /// The newer version that the state is about.
+    pub about: Option<VersionNumber>,
+    /// The state today.
+    pub before: Option<PatchState>,
+    /// The state that it would have.
+    pub after: Option<PatchState>,
+    /// When a delay of it would pass.
+    pub deferred_until: Option<Timestamp>,
+    /// Nodes that have the package so.
+    pub n_nodes: u32,
+}
+
 /// A list that is probably similar to one that is made.
 #[derive(Debug, Clone, Copy)]
 pub struct Like {
@@ -86,9 +129,9 @@ pub struct Like {
 }
 
 impl Fleet {
-    /// The context of nodes with this platform.
-    pub fn context(&mut self, platform: &Platform) -> ContextId {
-        if let Some(known) = self.find_context(platform) {
+    /// The context of nodes with this platform and patch group.
+    pub fn context(&mut self, platform: &Platform, group: Option<&String>) -> ContextId {
+        if let Some(known) = self.find_context(platform, group) {
             return known;
         }
         let number = u32::try_from(self.contexts.len()).expect("there are fewer than four billion products");
@@ -96,7 +139,8 @@ impl Fleet {
             ecosystem: platform.id.clone(),
             product: platform.product.clone(),
             operating_system: platform.operating_system,
-            has_baseline: platform.operating_system.is_some_and(|system| self.baselines.contains_key(&system)),
+            patch_group: group.cloned(),
+            has_baseline: self.baselines.of(platform.operating_system, group).is_some(),
             bytes: Vec::new(),
             about: HashMap::new(),
             members: Vec::new(),
@@ -105,10 +149,10 @@ impl Fleet {
         ContextId(number)
     }
 
-    /// The context of nodes with this platform, when there are any.
-    pub fn find_context(&self, platform: &Platform) -> Option<ContextId> {
+    /// The context of nodes with this platform and patch group, when there are any.
+    pub fn find_context(&self, platform: &Platform, group: Option<&String>) -> Option<ContextId> {
         // There are few of them.
-        let is_of = |context: &Context| context.ecosystem == platform.id && context.product == platform.product;
+        let is_of = |context: &Context| context.ecosystem == platform.id && context.product == platform.product && context.patch_group.as_ref() == group;
         self.contexts.iter().zip(0..).find(|(context, _)| is_of(context)).map(|(_, number)| ContextId(number))
     }
 
@@ -179,6 +223,15 @@ impl Fleet {
         self.contexts[context.at()].has_baseline
     }
 
+    /// The same list in another context: that of the same platform in another patch group.
+    pub fn move_list(&mut self, list: ListId, context: ContextId, now: Timestamp) -> ListId {
+        let numbers = self.lists.numbers(list);
+        self.judge_new(context, &numbers, now);
+        let order = |a: u32, b: u32| self.versions.compare_packages(self.standings.version(a), self.standings.version(b));
+        let bytes = &self.contexts[context.at()].bytes;
+        self.lists.insert(context, &numbers, None, order, |number| bytes[number as usize].tally())
+    }
+
     /// One more node has this list.
     pub fn join(&mut self, list: ListId) {
         self.lists.change_users(list, 1);
@@ -204,19 +257,76 @@ impl Fleet {
         self.standings.len()
     }
 
-    /// Sets what judges the nodes of an operating system, and judges them again. When only list
-    /// entries without wildcards changed, only the packages that they name are looked at.
-    pub fn set_baseline(&mut self, baseline: Baseline, now: Timestamp) {
-        let system = baseline.operating_system;
-        let names = self.baselines.get(&system).and_then(|old| changed_names(old, &baseline));
-        self.baselines.insert(system, baseline);
-        for at in 0..self.contexts.len() {
-            if self.contexts[at].operating_system == Some(system) {
-                self.contexts[at].has_baseline = true;
-                let only = names.as_ref().map(|names| self.standings.of_names(&self.versions, &self.contexts[at].ecosystem, names));
-                self.rejudge(at, only.as_deref(), now);
+    /// Sets what judges the nodes of a scope, or nothing of its own, and judges them again. When only list
+    /// entries that name packages changed, only those packages are looked at.
+    pub fn set_baseline(&mut self, scope: &Scope, baseline: Option<Baseline>, now: Timestamp) {
+        let affected: Vec<_> = (0..self.contexts.len()).filter(|at| self.is_judged_by(*at, scope)).collect();
+        let old = self.baselines.of(Some(scope.0), scope.1.as_ref()).cloned();
+        match baseline {
+            Some(baseline) => drop(self.baselines.0.insert(scope.clone(), baseline)),
+            None => drop(self.baselines.0.remove(scope)),
+        }
+        let new = self.baselines.of(Some(scope.0), scope.1.as_ref());
+        let names = old.zip(new).and_then(|(old, new)| changed_names(&old, new));
+        let has_baseline = new.is_some();
+        for at in affected {
+            self.contexts[at].has_baseline = has_baseline;
+            let only = names.as_ref().and_then(|names| self.standings.of_entries(&self.versions, &self.contexts[at].ecosystem, names));
+            self.rejudge(at, only.as_deref(), now);
+        }
+    }
+
+    /// What would change if a baseline judged the nodes of a scope: the same judgement, nothing kept.
+    pub fn preview(&self, scope: &Scope, baseline: &Baseline, now: Timestamp) -> Preview {
+        let mut preview = Preview::default();
+        for at in (0..self.contexts.len()).filter(|at| self.is_judged_by(*at, scope)) {
+            let (context, id) = (&self.contexts[at], ContextId(u32::try_from(at).unwrap_or_default()));
+            let mut bytes = context.bytes.clone();
+            for &number in &context.members {
+                let answer = self.standings.judge(number, &self.versions, baseline, &context.product, now);
+                let before = bytes[number as usize];
+                if answer.byte == before {
+                    continue;
+                }
+                bytes[number as usize] = answer.byte;
+                if before.state() != answer.byte.state() {
+                    let n_nodes = self.lists.n_nodes_with(id, number);
+                    let change = StateChange {
+                        installed: self.standings.version(number),
+                        about: answer.about.or_else(|| context.about.get(&number).copied()),
+                        before: before.state(),
+                        after: answer.byte.state(),
+                        deferred_until: answer.next_change_at,
+                        n_nodes,
+                    };
+                    preview.changes.extend((n_nodes > 0).then_some(change));
+                }
+            }
+            self.lists.tallies_by(id, &TallyOf::new(&bytes), &mut preview.tallies);
+        }
+        preview
+    }
+
+    /// What a baseline says of every newer version that a node of an operating system is offered, product by
+    /// product: `visit` gets the product, the version and the approval.
+    pub fn select_offered<'b>(&self, system: OperatingSystem, baseline: &'b Baseline, now: Timestamp, mut visit: impl FnMut(&str, VersionNumber, Approval<'b>)) {
+        let mut seen = HashSet::new();
+        for context in self.contexts.iter().filter(|context| context.operating_system == Some(system)) {
+            for &number in &context.members {
+                for (version, approval) in self.standings.select_newer(number, &self.versions, baseline, &context.product, now) {
+                    if seen.insert((context.product.as_str(), version)) {
+                        visit(&context.product, version, approval);
+                    }
+                }
             }
         }
+    }
+
+    /// Whether the nodes of a context are judged by the baseline of this scope.
+    fn is_judged_by(&self, at: usize, (system, group): &Scope) -> bool {
+        let context = &self.contexts[at];
+        let has_own = || context.patch_group.is_some() && self.baselines.0.contains_key(&(*system, context.patch_group.clone()));
+        context.operating_system == Some(*system) && (context.patch_group == *group || (group.is_none() && !has_own()))
     }
 
     /// When a delay passes next.
@@ -287,7 +397,7 @@ impl Fleet {
         let Self { versions, standings, contexts, baselines, .. } = self;
         let context = &mut contexts[context.at()];
         context.bytes.resize(standings.len(), Byte::ABSENT);
-        let baseline = context.operating_system.and_then(|system| baselines.get(&system));
+        let baseline = baselines.of(context.operating_system, context.patch_group.as_ref());
         for &number in numbers {
             if context.bytes[number as usize] == Byte::ABSENT {
                 context.judge(number, versions, standings, baseline, now);
@@ -301,7 +411,7 @@ impl Fleet {
         let Self { versions, standings, lists, contexts, baselines, .. } = self;
         let context = &mut contexts[at];
         let id = ContextId(u32::try_from(at).unwrap_or_default());
-        let baseline = context.operating_system.and_then(|system| baselines.get(&system));
+        let baseline = baselines.of(context.operating_system, context.patch_group.as_ref());
         let members = std::mem::take(&mut context.members);
         if only.is_none() {
             context.next_change_at = None;
@@ -350,25 +460,17 @@ impl Context {
     }
 }
 
-/// The package names that differ between two baselines; `None` when more than list entries
-/// without wildcards changed.
-fn changed_names<'a>(old: &'a Baseline, new: &'a Baseline) -> Option<Vec<String>> {
+/// The list entries that differ between two baselines; `None` when more than entries without wildcards
+/// changed.
+fn changed_names(old: &Baseline, new: &Baseline) -> Option<Vec<String>> {
     let without_lists = |baseline: &Baseline| Baseline { approved_patches: Vec::new(), rejected_patches: Vec::new(), ..baseline.clone() };
     if without_lists(old) != without_lists(new) {
         return None;
     }
-    let mut names = Vec::new();
-    for (old, new) in [(&old.approved_patches, &new.approved_patches), (&old.rejected_patches, &new.rejected_patches)] {
-        let only_in = |a: &'a [String], b: &'a [String]| a.iter().filter(|entry| !b.contains(entry)).map(String::as_str).collect::<Vec<_>>();
-        for entry in only_in(old, new).into_iter().chain(only_in(new, old)) {
-            if crate::model::glob::is_pattern(entry) {
-                return None;
-            }
-            names.push(entry.to_owned());
-            names.extend(entry.match_indices(['.', ':', '=']).map(|(at, _)| entry[..at].to_owned()));
-        }
-    }
-    Some(names)
+    let lists = [(&old.approved_patches, &new.approved_patches), (&old.rejected_patches, &new.rejected_patches)];
+    let only_in = |a: &[String], b: &[String]| a.iter().filter(|entry| !b.contains(entry)).cloned().collect::<Vec<_>>();
+    let changed: Vec<_> = lists.iter().flat_map(|(old, new)| only_in(old, new).into_iter().chain(only_in(new, old))).collect();
+    changed.iter().all(|entry| !crate::model::glob::is_pattern(entry)).then_some(changed)
 }
 
 #[cfg(test)]

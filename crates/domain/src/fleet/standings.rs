@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use crate::decide::judge::{self, INSTALLED_APPEARED_AT, Newer, Standing};
-use crate::decide::select::PatchFacts;
+use crate::decide::select::{self, Approval, PatchFacts};
 use crate::fleet::intern::Interner;
 use crate::fleet::tally::Byte;
 use crate::fleet::versions::{VersionFacts, VersionKey, VersionNumber, Versions};
@@ -152,10 +152,27 @@ impl Standings {
         number
     }
 
-    /// The standings of packages with these names.
-    pub fn of_names(&self, versions: &Versions, ecosystem: &str, names: &[String]) -> Vec<u32> {
-        let packages = names.iter().flat_map(|name| versions.packages_named(ecosystem, name));
-        packages.filter_map(|package| self.of_package.get(package as usize)).flatten().copied().collect()
+    /// The standings of packages that list entries name; `None` when an entry names none, and so may be an
+    /// advisory's id.
+    pub fn of_entries(&self, versions: &Versions, ecosystem: &str, entries: &[String]) -> Option<Vec<u32>> {
+        let mut standings = Vec::new();
+        for entry in entries {
+            // A name, and perhaps a version or an architecture after it.
+            let names = entry.match_indices(['.', ':', '=', '-']).map(|(at, _)| &entry[..at]).chain([entry.as_str()]);
+            let mut packages = names.flat_map(|name| versions.packages_named(ecosystem, name)).peekable();
+            packages.peek()?;
+            standings.extend(packages.filter_map(|package| self.of_package.get(package as usize)).flatten());
+        }
+        Some(standings)
+    }
+
+    /// What a baseline says of each newer version of a standing.
+    pub fn select_newer<'b>(&self, number: u32, versions: &Versions, baseline: &'b Baseline, product: &str, now: Timestamp) -> impl Iterator<Item = (VersionNumber, Approval<'b>)> {
+        let (_, offering) = self.standings.get(number);
+        self.offerings.get(*offering).newer.iter().map(move |newer| {
+            let facts = facts(versions, newer.version, newer.classification, newer.advisory.as_deref());
+            (newer.version, select::select(baseline, product, &facts, now))
+        })
     }
 
     /// Judges one standing.

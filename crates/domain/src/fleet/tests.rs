@@ -131,9 +131,11 @@ fn repository(label: &str) -> Repository {
     }
 }
 
-fn take_in(fleet: &mut Fleet, sections: &PerSection<Content>) -> ListId {
+const DEFAULT: Scope = (OperatingSystem::Debian, None);
+
+fn take_in(fleet: &mut Fleet, sections: &PerSection<Content>, group: Option<&String>) -> ListId {
     let system = section::read_system(&sections[Section::System]).unwrap();
-    let context = fleet.context(&system.platform);
+    let context = fleet.context(&system.platform, group);
     let available = fleet.read_available(context, &section::read_available(&sections[Section::Available]).unwrap(), NOW);
     let facts = || VersionFacts {
         facts: PackageFacts { section: Some("libs".into()), priority: Some("optional".into()), ..PackageFacts::default() },
@@ -170,6 +172,7 @@ fn baselines() -> Vec<Baseline> {
         "approved_patches: ['package-1*']",
         "approval_rules: [{approve_after_days: 2, filters: {severity: [Important]}}]",
         "approved_patches: [SA-1]\nrejected_patches: [BA-1]\nrejected_patches_action: BLOCK",
+        "rejected_patches: [BA-1]\nrejected_patches_action: BLOCK",
     ] {
         all.push(baseline(text));
     }
@@ -180,26 +183,40 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn the_index_counts_as_judging_each_node_does(nodes in nodes(), order in proptest::collection::vec(0..8_usize, 1..5), days in 0..5_i64) {
+    fn the_index_counts_as_judging_each_node_does(nodes in nodes(), order in proptest::collection::vec((0..9_usize, any::<bool>()), 1..5), days in 0..5_i64) {
         let mut fleet = Fleet::default();
         let baselines = baselines();
-        fleet.set_baseline(baselines[0].clone(), NOW);
+        fleet.set_baseline(&DEFAULT, Some(baselines[0].clone()), NOW);
         let inventories: Vec<_> = nodes.iter().map(Node::inventory).collect();
-        let mut lists: Vec<_> = inventories.iter().map(|inventory| take_in(&mut fleet, &section::write(inventory).1)).collect();
+        // Every other node is in a patch group, which has no baseline of its own at first.
+        let group = "web".to_owned();
+        let group_of = |at: usize| (at % 2 == 1).then_some(&group);
+        let mut lists: Vec<_> = inventories.iter().enumerate().map(|(at, inventory)| take_in(&mut fleet, &section::write(inventory).1, group_of(at))).collect();
+        let (mut of_default, mut of_group, mut now) = (0, None, NOW);
         for list in &lists {
             fleet.join(*list);
         }
-        for at in order {
-            fleet.set_baseline(baselines[at].clone(), NOW);
-            let now = NOW.plus_millis(days * DAY_MS);
+        for (at, is_of_group) in order {
+            let scope = if is_of_group { (OperatingSystem::Debian, Some(group.clone())) } else { DEFAULT };
+            // A group that is given what it has goes back to the default.
+            let given = (!is_of_group || of_group != Some(at)).then(|| baselines[at].clone());
+            let previewed = given.as_ref().map(|given| fleet.preview(&scope, given, now).tallies);
+            if is_of_group { of_group = given.as_ref().map(|_| at) } else { of_default = at }
+            fleet.set_baseline(&scope, given, now);
+            for (tallies, list) in previewed.iter().flat_map(|tallies| lists.iter().map(move |list| (tallies, list))) {
+                let expected = tallies.get(list.at()).copied().flatten();
+                prop_assert!(expected.is_none_or(|expected| expected == fleet.tally(*list)), "a preview is what happens");
+            }
+            now = now.plus_millis(days * DAY_MS);
             fleet.advance(now);
             if days % 2 == 0 {
                 let kept = fleet.lists.forget_unused();
                 lists = lists.iter().map(|list| kept[list]).collect();
             }
             let mut missing = 0;
-            for (inventory, list) in inventories.iter().zip(&lists) {
-                let judged = judge::judge(inventory, Some(&baselines[at]), judge::LIST_AGE_DAYS_MAX, now);
+            for (number, (inventory, list)) in inventories.iter().zip(&lists).enumerate() {
+                let applies = group_of(number).and(of_group).unwrap_or(of_default);
+                let judged = judge::judge(inventory, Some(&baselines[applies]), judge::LIST_AGE_DAYS_MAX, now);
                 prop_assert_eq!(fleet.counts(*list), judged.counts);
                 prop_assert_eq!(fleet.recount(*list), judged.counts);
                 missing += judged.counts.missing;
@@ -210,6 +227,22 @@ proptest! {
                 let n_nodes = lists.iter().filter(|list| states[list.at()].is_some()).count();
                 prop_assert_eq!(u32::try_from(n_nodes).unwrap(), patch.n_missing + patch.n_other);
             }
+        }
+    }
+
+    #[test]
+    fn a_node_that_changes_its_group_is_judged_as_if_it_had_always_been_there(nodes in nodes()) {
+        let mut fleet = Fleet::default();
+        let (baselines, group) = (baselines(), "web".to_owned());
+        fleet.set_baseline(&DEFAULT, Some(baselines[1].clone()), NOW);
+        fleet.set_baseline(&(OperatingSystem::Debian, Some(group.clone())), Some(baselines[3].clone()), NOW);
+        for node in nodes {
+            let (inventory, platform) = (node.inventory(), node.inventory().platform);
+            let list = take_in(&mut fleet, &section::write(&inventory).1, None);
+            let context = fleet.context(&platform, Some(&group));
+            let moved = fleet.move_list(list, context, NOW);
+            prop_assert_eq!(fleet.packages(moved), fleet.packages(list));
+            prop_assert_eq!(fleet.counts(moved), judge::judge(&inventory, Some(&baselines[3]), judge::LIST_AGE_DAYS_MAX, NOW).counts);
         }
     }
 
@@ -231,8 +264,8 @@ fn a_drifted_node_is_an_edit_of_its_image() {
     let image = Node { release: 12, packages: vec![(0, 0, 0); 40] };
     let mut drifted = image.clone();
     drifted.packages[7] = (1, 0, 0);
-    take_in(&mut fleet, &section::write(&image.inventory()).1);
-    take_in(&mut fleet, &section::write(&drifted.inventory()).1);
+    take_in(&mut fleet, &section::write(&image.inventory()).1, None);
+    take_in(&mut fleet, &section::write(&drifted.inventory()).1, None);
     assert_eq!((fleet.n_lists(), fleet.lists.n_entries()), (2, 42));
 }
 
@@ -243,12 +276,12 @@ fn nodes_are_edits_of_their_own_image_however_alike_images_are() {
     for image in 0..10 {
         let mut packages = vec![(0, 0, 0); 40];
         packages[image * 4..image * 4 + 4].fill((1, 0, 0));
-        take_in(&mut fleet, &section::write(&Node { release: 12, packages: packages.clone() }.inventory()).1);
+        take_in(&mut fleet, &section::write(&Node { release: 12, packages: packages.clone() }.inventory()).1, None);
         n_entries += 40;
         for drifted in (0..40).step_by(7) {
             let mut packages = packages.clone();
             packages[drifted].0 = 2;
-            take_in(&mut fleet, &section::write(&Node { release: 12, packages }.inventory()).1);
+            take_in(&mut fleet, &section::write(&Node { release: 12, packages }.inventory()).1, None);
             n_entries += 2;
         }
     }

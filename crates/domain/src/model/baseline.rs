@@ -229,6 +229,11 @@ impl Baseline {
     }
 
     /// What is not possible in it, a sentence each.
+    /// The document as people write it.
+    pub fn to_yaml(&self) -> String {
+        serde_saphyr::to_string(self).expect("a baseline has text keys only")
+    }
+
     fn impossible_values(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         let name_characters = self.name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
@@ -308,6 +313,8 @@ pub struct NamedBaseline {
     pub id: BaselineId,
     /// Whether it ships with Fettle and cannot be edited.
     pub predefined: bool,
+    /// Which of its versions this is; predefined ones have one.
+    pub version: u32,
     /// The document.
     pub baseline: Baseline,
 }
@@ -323,6 +330,11 @@ pub fn schema() -> serde_json::Value {
 /// for, so everything is approved after a week there, as AWS does for CentOS.
 pub fn predefined() -> Vec<NamedBaseline> {
     OperatingSystem::ALL.into_iter().map(predefined_for).collect()
+}
+
+/// The id of an operating system's predefined baseline: equal on every server.
+pub fn predefined_id(operating_system: OperatingSystem) -> BaselineId {
+    predefined_for(operating_system).id
 }
 
 fn predefined_for(operating_system: OperatingSystem) -> NamedBaseline {
@@ -385,7 +397,7 @@ fn predefined_for(operating_system: OperatingSystem) -> NamedBaseline {
         rejected_patches_action: RejectedPatchesAction::AllowAsDependency,
     };
     let id = format!("pb-0000000000000{id}");
-    NamedBaseline { id: id.parse().expect("the ids of predefined baselines are well formed"), predefined: true, baseline }
+    NamedBaseline { id: id.parse().expect("the ids of predefined baselines are well formed"), predefined: true, version: 1, baseline }
 }
 
 /// A rule that names a classification lets it in, security or not.
@@ -398,6 +410,29 @@ fn rule(classification: &[&str], severity: &[&str], approve_after_days: Option<u
         compliance_level: ComplianceLevel::Unspecified,
         enable_non_security: classification.iter().any(|word| *word != "Security"),
     }
+}
+
+/// The lines of the second document, with those that only one of both has marked: `-` was, `+` is, a space
+/// both. Far from a change lines are left out, and `…` stands for them.
+pub fn difference(old: Option<&Baseline>, new: Option<&Baseline>) -> Vec<(char, String)> {
+    const NEAR: usize = 3;
+    let [old, new] = [old, new].map(|baseline| baseline.map(Baseline::to_yaml).unwrap_or_default());
+    let difference = similar::TextDiff::from_lines(&old, &new);
+    let mut lines = Vec::new();
+    for group in difference.grouped_ops(NEAR) {
+        if !lines.is_empty() {
+            lines.push((' ', "…".to_owned()));
+        }
+        for change in group.iter().flat_map(|operation| difference.iter_changes(operation)) {
+            let sign = match change.tag() {
+                similar::ChangeTag::Delete => '-',
+                similar::ChangeTag::Insert => '+',
+                similar::ChangeTag::Equal => ' ',
+            };
+            lines.push((sign, change.value().trim_end_matches('\n').to_owned()));
+        }
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -418,6 +453,19 @@ mod tests {
         for named in predefined() {
             assert_eq!(Baseline::parse(&serde_json::to_string(&named.baseline).unwrap()).unwrap(), named.baseline);
         }
+    }
+
+    #[test]
+    fn documents_read_back_as_they_are_written_and_compare_line_by_line() {
+        for named in predefined() {
+            assert_eq!(Baseline::parse(&named.baseline.to_yaml()).unwrap(), named.baseline);
+        }
+        let old = Baseline::parse(MINIMAL).unwrap();
+        let new = Baseline { approved_patches: vec!["curl".to_owned()], ..old.clone() };
+        let changed: Vec<_> = difference(Some(&old), Some(&new)).into_iter().filter(|(sign, _)| *sign != ' ').collect();
+        assert_eq!(changed, [('+', "approved_patches:".to_owned()), ('+', "  - curl".to_owned())]);
+        assert_eq!(difference(Some(&old), Some(&old)), []);
+        assert!(difference(None, Some(&old)).iter().all(|(sign, _)| *sign == '+'));
     }
 
     #[test]

@@ -83,6 +83,13 @@ pub struct BaselineReference {
 pub enum BaselineSource {
     /// It ships with Fettle and is the default of the operating system.
     Predefined,
+    /// Somebody chose it for the node on the server.
+    Assigned {
+        /// Which version of it.
+        version: u32,
+        /// Through what: a patch group, or the default of the operating system.
+        through: String,
+    },
     /// A file given by the operator.
     File {
         /// Its path.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use api::page::Cursor;
 use api::v1::node::{EditTags, ListNodePatches, ListNodes, ListPage};
+use domain::decide::assign::Through;
 use domain::decide::judge::{self, LIST_AGE_DAYS_MAX};
-use domain::model::baseline;
+use domain::model::baseline::NamedBaseline;
 use domain::model::compliance::{Counts, PatchState, Reason, ReasonCode, Verdict};
 use domain::model::id::NodeId;
 use domain::model::node::{Allows, Presence, TagSource, check_tags};
@@ -17,7 +18,7 @@ use store::nodes::NodeEvent;
 
 use crate::App;
 use crate::actions::{ActionError, Caller, cut_page, decode_cursor, inventories, page_limit, search_text};
-use crate::fleet::{Node, NodeQuery, NodeSort, PagePlace, PageValue, Present, State};
+use crate::fleet::{Node, NodeQuery, NodeSort, PagePlace, PageValue, Present, State, patch_group};
 
 /// A node with its verdict of today.
 #[derive(Debug, Clone)]
@@ -182,21 +183,26 @@ fn parse_query(state: &State, query: &ListNodes, limit: usize) -> Result<NodeQue
 /// One node with the judgement of its last report.
 pub async fn find(app: &App, _caller: &Caller, id: &str) -> Result<(NodeToday, Option<ScanReport>), ActionError> {
     let present = app.present();
-    let today = {
+    let (today, assigned) = {
         let state = app.current_fleet(present.now);
         let node = state.find(&parse_id(id)?).ok_or_else(|| ActionError::not_found("node", id))?;
-        NodeToday::new(&state, node, &present)
+        let system = state.system(node).and_then(|system| system.platform.operating_system);
+        let assigned = system.and_then(|system| state.baselines.of(system, patch_group(node).map(String::as_str)));
+        (NodeToday::new(&state, node, &present), assigned.map(|(named, through)| (named.clone(), through)))
     };
     let Some(inventory) = inventories::read_current(app, &today.id).await? else { return Ok((today, None)) };
-    let named = baseline::predefined().into_iter().find(|named| Some(named.baseline.operating_system) == inventory.platform.operating_system);
-    let judgement = judge::judge(&inventory, named.as_ref().map(|named| &named.baseline), LIST_AGE_DAYS_MAX, present.now);
-    let reference = named.as_ref().map(|named| (&named.baseline, Some(named.id.to_string()), BaselineSource::Predefined));
+    let judgement = judge::judge(&inventory, assigned.as_ref().map(|(named, _)| &named.baseline), LIST_AGE_DAYS_MAX, present.now);
+    let reference = assigned.as_ref().map(|(named, through)| (&named.baseline, Some(named.id.to_string()), source(named, through)));
     let mut report = ScanReport::new(&inventory, reference, judgement);
     if today.stale {
         let text = format!("the last scan was on {}, too long ago to say anything", report.scanned_at);
         report.reasons.insert(0, Reason::new(ReasonCode::ScanStale, text));
     }
     Ok((today, Some(report)))
+}
+
+fn source(named: &NamedBaseline, through: &Through) -> BaselineSource {
+    if named.predefined && *through == Through::Predefined { BaselineSource::Predefined } else { BaselineSource::Assigned { version: named.version, through: through.words() } }
 }
 
 /// A page of a node's patches.
@@ -305,6 +311,7 @@ pub async fn edit_tags(app: &App, caller: &Caller, edit: &EditTags) -> Result<us
             }
         }
         state.nodes[*number as usize].tags = tags;
+        state.regroup(*number, now);
     }
     Ok(changed.len())
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use domain::fleet::{PackageRow, VersionFacts, VersionKey};
-use domain::model::baseline;
+use domain::model::baseline::NamedBaseline;
 use domain::model::content::Content;
 use domain::model::id::NodeId;
 use domain::model::organization::{self, Organization};
@@ -26,9 +26,12 @@ pub async fn load(database: &Database, now: Timestamp) -> Result<State, StoreErr
     let organization = load_organization(database).await?;
     let mut tx = database.read().await?;
     let mut state = State { organization, ..State::default() };
-    for named in baseline::predefined() {
-        state.index.set_baseline(named.baseline, now);
-    }
+    let stored = tx
+        .list_baselines()
+        .await?
+        .into_iter()
+        .filter_map(|version| Some(NamedBaseline { id: version.baseline_id, predefined: false, version: version.version, baseline: version.document? }));
+    state.load_baselines(stored.collect(), tx.list_assignments().await?, now);
     load_versions(&mut state, &mut tx).await?;
     load_contents(&mut state, &mut tx).await?;
     load_nodes(&mut state, &mut tx).await?;
@@ -145,7 +148,7 @@ fn place_report(state: &mut State, texts: &mut Texts, report: &ReportRecord, now
     }
     let mut of_report = BTreeMap::new();
     // Most nodes have sections that another has had, and nothing has to be read for them.
-    let wanted = READ.into_iter().filter(|section| state.must_read(*section, &digests)).collect::<Vec<_>>();
+    let wanted = READ.into_iter().filter(|section| state.must_read(report.node_number, *section, &digests)).collect::<Vec<_>>();
     for section in wanted.iter().filter(|section| **section != Section::Packages) {
         of_report.insert(*section, texts.find(report.sections[*section])?);
     }

@@ -5,6 +5,7 @@
 //! Reports are checked where they arrive (`prepare`), and written by one task that gathers what
 //! has come, commits once and then answers all (`record`).
 
+mod baselines;
 mod load;
 mod names;
 mod node;
@@ -30,6 +31,7 @@ use store::nodes::NodeRecord;
 use store::{Database, ReadTx, StoreError};
 use tokio::sync::{Mutex, Notify, mpsc};
 
+pub use self::baselines::{Baselines, patch_group};
 use self::names::Names;
 pub use self::node::Node;
 pub use self::prepare::{IncomingContent, IncomingReport, Lacking, PackageFactsRow, ReportError};
@@ -67,6 +69,8 @@ pub struct State {
     by_machine: HashMap<String, Vec<u32>>,
     /// The organization.
     pub organization: Organization,
+    /// Baselines, and what each was chosen for.
+    pub baselines: Baselines,
     contents: HashMap<Digest, u32>,
     /// By number of the content: its digest, and how many edits it is away from a whole one.
     known: Vec<(Digest, u8)>,

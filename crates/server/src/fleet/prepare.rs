@@ -9,7 +9,7 @@ use domain::model::section::{self, Heading, PACKAGES_MAX, PackageFacts, PackageL
 use store::contents::ContentBody;
 use store::{Database, StoreError};
 
-use crate::fleet::{Fleet, State};
+use crate::fleet::{Fleet, State, patch_group};
 
 /// A report as it arrived.
 #[derive(Debug, Clone)]
@@ -203,7 +203,7 @@ async fn apply_edit(fleet: &Fleet, database: &Database, prepared: &Prepared, sec
 async fn read_again(fleet: &Fleet, database: &Database, prepared: &mut Prepared) -> Result<(), ReportError> {
     let wanted: Vec<_> = {
         let state = fleet.read();
-        let wanted = |section: &Section| !prepared.texts.contains_key(section) && state.must_read(*section, &prepared.digests);
+        let wanted = |section: &Section| !prepared.texts.contains_key(section) && state.must_read(prepared.node_number, *section, &prepared.digests);
         READ.into_iter().filter(wanted).filter_map(|section| Some((section, state.number_of(&prepared.digests[section])?))).collect()
     };
     if wanted.is_empty() {
@@ -226,10 +226,11 @@ fn check_sections(prepared: &Prepared) -> Result<(), SectionError> {
 }
 
 impl State {
-    /// Whether the text of a known section is needed to take a report with these sections.
-    pub(super) fn must_read(&self, section: Section, digests: &PerSection<Digest>) -> bool {
+    /// Whether the text of a known section is needed to take a report of a node with these sections.
+    pub(super) fn must_read(&self, node_number: u32, section: Section, digests: &PerSection<Digest>) -> bool {
         let number = |section: Section| self.number_of(&digests[section]);
-        let context = || number(Section::System).and_then(|system| self.systems.get(&system)).and_then(|system| self.index.find_context(&system.platform));
+        let group = self.nodes.get(node_number as usize).and_then(patch_group);
+        let context = || number(Section::System).and_then(|system| self.systems.get(&system)).and_then(|system| self.index.find_context(&system.platform, group));
         match (section, number(section)) {
             (Section::System, Some(number)) => !self.systems.contains_key(&number),
             (Section::Condition, Some(number)) => !self.reboots.contains_key(&number),

@@ -13,8 +13,8 @@ use crate::App;
 use crate::http::{ApiError, agent_v1, guard, v1};
 use crate::ui;
 
-/// Largest body that is read.
-pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Largest body that is read; a baseline may have half of it.
+pub const BODY_BYTES_MAX: usize = 512 * 1024;
 
 #[derive(OpenApi)]
 #[openapi(info(title = "Fettle", description = "Patch management for whole fleets: the control plane's API.", license(name = "MIT OR Apache-2.0")))]
@@ -70,8 +70,13 @@ fn v1_routes() -> OpenApiRouter<App> {
         .routes(routes!(v1::patches::list))
         .routes(routes!(v1::patches::show))
         .routes(routes!(v1::patches::list_nodes))
-        .routes(routes!(v1::baselines::list))
-        .routes(routes!(v1::baselines::show))
+        .routes(routes!(v1::baselines::list, v1::baselines::create))
+        .routes(routes!(v1::baselines::show, v1::baselines::save))
+        .routes(routes!(v1::baselines::delete))
+        .routes(routes!(v1::baselines::list_versions))
+        .routes(routes!(v1::baselines::list_approvals))
+        .routes(routes!(v1::baselines::preview))
+        .routes(routes!(v1::baselines::assign))
         .routes(routes!(v1::operations::create))
         .routes(routes!(v1::operations::show))
         .routes(routes!(v1::organization::show, v1::organization::create))

@@ -171,7 +171,7 @@ async fn bad_bodies_say_what_is_wrong() {
     ] {
         harness.post("/api/v1/operations", body, &[]).await.check_problem(status, code);
     }
-    let large = format!("{{\"kind\":\"scan\",\"nodes\":[\"{}\"]}}", "x".repeat(100_000));
+    let large = format!("{{\"kind\":\"scan\",\"nodes\":[\"{}\"]}}", "x".repeat(600_000));
     harness.post("/api/v1/operations", &large, &[]).await.check_problem(413, "body_too_large");
     let key = "k".repeat(129);
     harness.post("/api/v1/operations", "{\"kind\":\"scan\",\"nodes\":[]}", &[("Idempotency-Key", &key)]).await.check_problem(422, "invalid_value");

@@ -22,7 +22,7 @@ pub struct Harness {
     pub operator: Caller,
     token: String,
     router: Router,
-    _folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
 }
 
 pub struct Answer {
@@ -33,9 +33,16 @@ pub struct Answer {
 
 impl Harness {
     pub async fn new() -> Self {
-        let folder = testkit::folder();
+        Self::open(Arc::new(testkit::folder()), Arc::new(TestClock::default())).await
+    }
+
+    /// A server that begins with what this one has stored.
+    pub async fn restart(&self) -> Self {
+        Self::open(self.folder.clone(), self.clock.clone()).await
+    }
+
+    async fn open(folder: Arc<tempfile::TempDir>, clock: Arc<TestClock>) -> Self {
         let database = Database::open_sqlite(&folder.path().join("fettle.db"), 0).await.unwrap();
-        let clock = Arc::new(TestClock::default());
         let counter = AtomicU8::new(1);
         let app = App::open(AppConfig {
             database,
@@ -52,7 +59,7 @@ impl Harness {
         .await
         .unwrap();
         let (token, operator) = sessions::create_start_token(&app).await.unwrap();
-        Self { router: server::http::router(app.clone()), app, clock, operator, token, _folder: folder }
+        Self { router: server::http::router(app.clone()), app, clock, operator, token, folder }
     }
 
     /// Lets a node report.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod api;
+mod baselines;
 mod console;
 mod harness;
 mod keys;

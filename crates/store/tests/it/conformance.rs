@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use domain::decide::assign::Assignments;
 use domain::model::activation::Activation;
+use domain::model::baseline::{self, Baseline};
 use domain::model::digest::Digest;
-use domain::model::id::{ActivationId, FilterId, IdSource, NodeId, OperationId, SessionId};
+use domain::model::id::{ActivationId, BaselineId, FilterId, IdSource, NodeId, OperationId, SessionId};
 use domain::model::node::{Allows, TagSource};
 use domain::model::organization::{self, Organization};
 use domain::model::patch::Classification;
+use domain::model::platform::OperatingSystem;
 use domain::model::section::{PackageFacts, PerSection, Section};
 use domain::model::time::DAY_MS;
+use store::baselines::BaselineVersion;
 use store::contents::{ContentBody, NewContent};
 use store::nodes::{NodeEvent, NodeRecord, NodeState, TagRecord};
 use store::operations::{InvocationState, OperationRecord, request_digest};
@@ -273,6 +277,38 @@ pub async fn events_and_filters_are_listed_and_forgotten(database: Database) {
     assert!(tx.delete_filter(&filter.id).await.unwrap());
     assert!(!tx.delete_filter(&filter.id).await.unwrap());
     tx.commit().await.unwrap();
+}
+
+pub async fn baselines_keep_their_versions_and_what_they_are_for(database: Database) {
+    let mut ids = IdSource::seeded(1);
+    let [first, second] = [(); 2].map(|()| BaselineId::create(&mut ids, START));
+    let document = baseline::predefined().remove(0).baseline;
+    let version = |id: &BaselineId, version, document: Option<&Baseline>| BaselineVersion {
+        baseline_id: id.clone(),
+        version,
+        document: document.cloned(),
+        changed_by: "ada".into(),
+        changed_at: START,
+        reason: "because".into(),
+    };
+    let renamed = Baseline { name: "other".into(), ..document.clone() };
+    let all = [version(&first, 1, Some(&document)), version(&first, 2, Some(&renamed)), version(&second, 1, Some(&document)), version(&second, 2, None)];
+    let mut tx = database.write().await.unwrap();
+    for version in &all {
+        tx.insert_baseline_version(version).await.unwrap();
+    }
+    assert_eq!(tx.list_baselines().await.unwrap(), [all[1].clone()]);
+    assert_eq!(tx.list_baseline_versions(&second).await.unwrap(), [all[3].clone(), all[2].clone()]);
+    tx.assign_baseline(OperatingSystem::Debian, None, Some(&second)).await.unwrap();
+    tx.assign_baseline(OperatingSystem::Debian, None, Some(&first)).await.unwrap();
+    tx.assign_baseline(OperatingSystem::Debian, Some("web"), Some(&second)).await.unwrap();
+    tx.assign_baseline(OperatingSystem::Ubuntu, Some("web"), Some(&second)).await.unwrap();
+    tx.assign_baseline(OperatingSystem::Ubuntu, Some("web"), None).await.unwrap();
+    let chosen = tx.list_assignments().await.unwrap();
+    assert_eq!(chosen, Assignments { defaults: [(OperatingSystem::Debian, first.clone())].into(), groups: [((OperatingSystem::Debian, "web".to_owned()), second)].into() });
+    tx.commit().await.unwrap();
+    let mut tx = database.write().await.unwrap();
+    assert!(tx.insert_baseline_version(&all[0]).await.is_err(), "a version is written once");
 }
 
 pub async fn two_claims_never_take_the_same_invocation(database: Database) {

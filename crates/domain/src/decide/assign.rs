@@ -1,0 +1,82 @@
+//! Which baseline judges a node, and through what: its patch group, else the default of its system.
+//!
+//! As in AWS Systems Manager, a node belongs to a patch group by a tag, and a group has at most one baseline for
+//! each operating system.
+
+use std::collections::BTreeMap;
+
+use crate::model::baseline::predefined_id;
+use crate::model::id::BaselineId;
+use crate::model::platform::OperatingSystem;
+
+/// The keys of the tag that names a node's patch group.
+pub const PATCH_GROUP_TAGS: [&str; 2] = ["PatchGroup", "Patch Group"];
+/// Longest name of a patch group.
+pub const PATCH_GROUP_LENGTH_MAX: usize = 256;
+
+/// Which baselines were chosen, where not the predefined ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Assignments {
+    /// The default of each operating system.
+    pub defaults: BTreeMap<OperatingSystem, BaselineId>,
+    /// Those of patch groups.
+    pub groups: BTreeMap<(OperatingSystem, String), BaselineId>,
+}
+
+/// Through what a baseline applies to a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Through {
+    /// Its patch group.
+    PatchGroup(String),
+    /// Somebody made it the default of the operating system.
+    Default,
+    /// Nobody chose another default.
+    Predefined,
+}
+
+impl Through {
+    /// As part of a sentence.
+    pub fn words(&self) -> String {
+        match self {
+            Self::PatchGroup(group) => format!("the patch group `{group}`"),
+            Self::Default => "the default of its operating system".to_owned(),
+            Self::Predefined => "the predefined default of its operating system".to_owned(),
+        }
+    }
+}
+
+impl Assignments {
+    /// The baseline of a node with this system and patch group.
+    pub fn assign(&self, system: OperatingSystem, group: Option<&str>) -> (BaselineId, Through) {
+        let of_group = group.and_then(|group| Some((self.groups.get(&(system, group.to_owned()))?, Through::PatchGroup(group.to_owned()))));
+        let of_system = || self.defaults.get(&system).map(|id| (id, Through::Default));
+        of_group.or_else(of_system).map_or_else(|| (predefined_id(system), Through::Predefined), |(id, through)| (id.clone(), through))
+    }
+
+    /// Everything that a baseline was chosen for, in words; it cannot be deleted before.
+    pub fn uses(&self, id: &BaselineId) -> Vec<String> {
+        let defaults = self.defaults.iter().filter(|(_, chosen)| *chosen == id).map(|(system, _)| format!("the default of {}", system.name()));
+        let groups = self.groups.iter().filter(|(_, chosen)| *chosen == id).map(|((system, group), _)| format!("the patch group `{group}` of {}", system.name()));
+        defaults.chain(groups).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Assignments, Through};
+    use crate::model::baseline::predefined_id;
+    use crate::model::id::BaselineId;
+    use crate::model::platform::OperatingSystem::{Debian, Ubuntu};
+
+    #[test]
+    fn a_group_comes_before_the_default_and_that_before_the_predefined() {
+        let [chosen, other]: [BaselineId; 2] = ["pb-00000000000000aaa", "pb-00000000000000bbb"].map(|id| id.parse().unwrap());
+        let assignments = Assignments { defaults: [(Debian, chosen.clone())].into(), groups: [((Debian, "web".to_owned()), other.clone())].into() };
+        assert_eq!(assignments.assign(Debian, Some("web")), (other.clone(), Through::PatchGroup("web".to_owned())));
+        assert_eq!(assignments.assign(Debian, Some("db")), (chosen.clone(), Through::Default));
+        assert_eq!(assignments.assign(Debian, None), (chosen.clone(), Through::Default));
+        assert_eq!(assignments.assign(Ubuntu, Some("web")), (predefined_id(Ubuntu), Through::Predefined));
+        assert_eq!(assignments.uses(&other), ["the patch group `web` of Debian"]);
+        assert_eq!(assignments.uses(&chosen), ["the default of Debian"]);
+    }
+}
