@@ -8,7 +8,7 @@ use crate::error::{ErrorCode, Problem};
 use crate::page::Page;
 use crate::v1::activation::{Activation, CreateActivation, CreatedActivation};
 use crate::v1::baseline::{
-    AssignBaseline, Baseline, BaselineDetail, BaselinePreview, BaselineVersion, DeleteBaseline, ListApprovals, PatchApproval, PreviewBaseline, SaveBaseline,
+    AssignBaseline, Assignment, Baseline, BaselineDetail, BaselinePreview, BaselineVersion, DeleteBaseline, ListApprovals, PatchApproval, PreviewBaseline, SaveBaseline,
 };
 use crate::v1::key::{RotateKey, RotatedKey};
 use crate::v1::node::{BetweenDays, Change, Changed, EditTags, ListNodePatches, ListNodes, ListPage, Node, NodeDetail, NodeEvent, NodePatch, OnDay, Report};
@@ -200,6 +200,11 @@ impl Client {
     /// What a baseline would change.
     pub async fn preview_baseline(&self, body: &PreviewBaseline) -> Result<BaselinePreview, ClientError> {
         self.post("/baselines/preview", body).await
+    }
+
+    /// Every choice of a baseline.
+    pub async fn list_assignments(&self) -> Result<Vec<Assignment>, ClientError> {
+        self.get("/baselines/assignments", &()).await
     }
 
     /// Chooses the baseline of a patch group, or of an operating system.

@@ -17,6 +17,8 @@ pub enum Exit {
     NonCompliant,
     /// The scanned node could not be judged.
     Unknown,
+    /// Something would change.
+    Changes,
     /// The server takes this node no more.
     Refused,
 }
@@ -36,7 +38,7 @@ impl From<Exit> for ExitCode {
         Self::from(match exit {
             Exit::Success => 0,
             Exit::Failed => 1,
-            Exit::Usage => 2,
+            Exit::Usage | Exit::Changes => 2,
             Exit::NonCompliant => 3,
             Exit::Unknown => 4,
             Exit::Refused => agent::unit::REFUSED_EXIT_CODE,

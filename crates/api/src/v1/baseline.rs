@@ -167,6 +167,17 @@ pub struct PatchApproval {
     pub deferred_until: Option<String>,
 }
 
+/// A baseline that was chosen for a patch group, or as a default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Assignment {
+    /// The operating system, such as DEBIAN.
+    pub operating_system: String,
+    /// The patch group; none when it is the default of the operating system.
+    pub patch_group: Option<String>,
+    /// The name of the baseline.
+    pub baseline: String,
+}
+
 /// Chooses the baseline of a patch group, or of an operating system.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

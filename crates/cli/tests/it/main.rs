@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod agent;
+mod baselines;
 mod browser;
 mod harness;
 mod orders;

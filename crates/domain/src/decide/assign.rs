@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::model::baseline::predefined_id;
 use crate::model::id::BaselineId;
 use crate::model::platform::OperatingSystem;
@@ -21,6 +24,53 @@ pub struct Assignments {
     pub defaults: BTreeMap<OperatingSystem, BaselineId>,
     /// Those of patch groups.
     pub groups: BTreeMap<(OperatingSystem, String), BaselineId>,
+}
+
+/// The document that says whom baselines judge. It says all of it: what it does not name goes back to the
+/// default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AssignmentsDocument {
+    /// `assignments/v1`.
+    pub schema: AssignmentsSchema,
+    /// The name of the default baseline of each operating system, where that is not the predefined one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub defaults: BTreeMap<OperatingSystem, String>,
+    /// The baselines of patch groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patch_groups: Vec<GroupAssignment>,
+}
+
+impl AssignmentsDocument {
+    /// The document as people write it.
+    pub fn to_yaml(&self) -> String {
+        serde_saphyr::to_string(self).expect("assignments have text keys only")
+    }
+}
+
+/// The JSON schema of the document.
+pub fn schema() -> serde_json::Value {
+    serde_json::to_value(schemars::schema_for!(AssignmentsDocument)).expect("a schema is plain JSON")
+}
+
+/// The version of the document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AssignmentsSchema {
+    /// The first.
+    #[serde(rename = "assignments/v1")]
+    V1,
+}
+
+/// The baseline of a patch group.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GroupAssignment {
+    /// The group: the value of the tag `PatchGroup`.
+    pub name: String,
+    /// Of which operating system's nodes.
+    pub operating_system: OperatingSystem,
+    /// The name of the baseline.
+    pub baseline: String,
 }
 
 /// Through what a baseline applies to a node.

@@ -4,6 +4,7 @@
 //! YAML files, the API and the store hold.
 
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::model::id::BaselineId;
@@ -220,10 +221,7 @@ impl Baseline {
         if text.len() > DOCUMENT_BYTES_MAX {
             return Err(BaselineError::TooLarge { bytes: text.len() });
         }
-        let baseline: Self = serde_saphyr::from_str(text).map_err(|error| {
-            let message = error.without_snippet().to_string();
-            BaselineError::Malformed { hint: nearest_known(&error), message }
-        })?;
+        let baseline: Self = parse_document(text)?;
         let wrong = baseline.impossible_values();
         if wrong.is_empty() { Ok(baseline) } else { Err(BaselineError::Impossible(wrong)) }
     }
@@ -296,6 +294,14 @@ fn check_list(place: &str, entries: &[String], wrong: &mut Vec<String>) {
 }
 
 /// The known name nearest to one that the document's form rejects.
+/// Reads a document that people write; what is wrong with it is said with its place.
+pub fn parse_document<T: DeserializeOwned>(text: &str) -> Result<T, BaselineError> {
+    serde_saphyr::from_str(text).map_err(|error| {
+        let message = error.without_snippet().to_string();
+        BaselineError::Malformed { hint: nearest_known(&error), message }
+    })
+}
+
 fn nearest_known(error: &serde_saphyr::Error) -> Option<String> {
     let (rejected, known) = match error.without_snippet() {
         serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => (field, expected),

@@ -163,6 +163,16 @@ pub async fn delete(app: &App, caller: &Caller, id: &str, reason: &str) -> Resul
     Ok(())
 }
 
+/// Every choice that somebody made: the scope and the baseline's name.
+pub fn list_assignments(app: &App, _caller: &Caller) -> Vec<(Scope, String)> {
+    let state = app.fleet().read();
+    let name = |id: &BaselineId| state.baselines.find(id).map(|named| named.baseline.name.clone()).unwrap_or_default();
+    let assignments = &state.baselines.assignments;
+    let defaults = assignments.defaults.iter().map(|(system, id)| ((*system, None), name(id)));
+    let groups = assignments.groups.iter().map(|((system, group), id)| ((*system, Some(group.clone())), name(id)));
+    defaults.chain(groups).collect()
+}
+
 /// Chooses the baseline of a patch group, or of an operating system, or undoes the choice.
 pub async fn assign(app: &App, caller: &Caller, request: &AssignBaseline) -> Result<(), ActionError> {
     let system = parse_system(&request.operating_system)?;

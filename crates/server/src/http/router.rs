@@ -77,6 +77,7 @@ fn v1_routes() -> OpenApiRouter<App> {
         .routes(routes!(v1::baselines::list_approvals))
         .routes(routes!(v1::baselines::preview))
         .routes(routes!(v1::baselines::assign))
+        .routes(routes!(v1::baselines::list_assignments))
         .routes(routes!(v1::operations::create))
         .routes(routes!(v1::operations::show))
         .routes(routes!(v1::organization::show, v1::organization::create))

@@ -157,7 +157,7 @@ pub struct NewBaseline {
 
 pub async fn new(State(app): State<App>, session: BrowserSession, PageQuery(query): PageQuery<NewBaseline>) -> Result<Html<String>, PageError> {
     let copied = query.copy.as_deref().map(|id| baselines::find(&app, &session.caller, id)).transpose()?;
-    let first = || baselines::list(&app, &session.caller).into_iter().find(|today| today.named.baseline.operating_system == OperatingSystem::Debian);
+    let first = || baselines::list(&app, &session.caller).into_iter().find(|today| today.named.predefined && today.named.baseline.operating_system == OperatingSystem::Debian);
     let mut baseline = copied.or_else(first).map(|today| today.named.baseline).ok_or_else(|| ActionError::invalid("copy", "there is nothing to copy"))?;
     baseline.name = format!("{}-copy", baseline.name.trim_start_matches("Fettle-").chars().take(100).collect::<String>());
     Ok(editor(&app, &session, None, &Draft { document: baseline.to_yaml(), ..Draft::default() }))
@@ -218,7 +218,7 @@ fn editor(app: &App, session: &BrowserSession, edited: Option<&NamedBaseline>, d
                 @match looked_at {
                     Ok((baseline, preview)) => {
                         section.card { h2 { "In words" } ul.plain { @for sentence in select::explain(&baseline) { li { (sentence) } } } }
-                        @if let Some(named) = edited { section.card { h2 { "What is changed in it" } (difference(Some(&named.baseline), Some(&baseline))) } }
+                        @if let Some(named) = edited { section.card { h2 { "What is changed in it" } @if named.baseline == baseline { p.quiet { "Nothing yet." } } @else { (difference(Some(&named.baseline), Some(&baseline))) } } }
                         (effects(&preview))
                     }
                     Err(error) => {
@@ -240,8 +240,8 @@ fn effects(preview: &BaselinePreview) -> Markup {
             @if preview.judges.is_empty() { p { "It judges nobody, so nothing changes." } } @else {
                 p.quiet { "It would judge " (preview.judges.join("; ")) ": " (parts::number_of(preview.n_nodes, "node", "nodes")) "." }
                 p {
-                    (parts::badge("bad", "✕", &parts::number_of(preview.n_newly_non_compliant, "node becomes non-compliant", "nodes become non-compliant"))) " "
-                    (parts::badge("good", "✓", &parts::number_of(preview.n_newly_compliant, "node has nothing missing any more", "nodes have nothing missing any more")))
+                    (parts::badge(if preview.n_newly_non_compliant > 0 { "bad" } else { "" }, "✕", &parts::number_of(preview.n_newly_non_compliant, "node becomes non-compliant", "nodes become non-compliant"))) " "
+                    (parts::badge(if preview.n_newly_compliant > 0 { "good" } else { "" }, "✓", &parts::number_of(preview.n_newly_compliant, "node has nothing missing any more", "nodes have nothing missing any more")))
                 }
             }
             @if !preview.nodes.is_empty() {

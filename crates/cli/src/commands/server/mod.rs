@@ -1,6 +1,7 @@
 //! The server and what its operators do with it. A build of the agent alone leaves this out.
 
 mod activation;
+mod apply;
 mod baseline;
 mod data_folder;
 mod doctor;
@@ -43,6 +44,10 @@ pub enum Command {
     Patch(patch::Arguments),
     /// Baselines of a running server
     Baseline(baseline::Arguments),
+    /// Bring a running server to what a folder of documents says
+    Apply(apply::ApplyArguments),
+    /// Write a running server's baselines, and whom they judge, as documents
+    Export(apply::ExportArguments),
     /// Load a server with thousands of simulated nodes, to see what it can carry
     Simulate(simulate::Arguments),
     /// Make a one-time sign-in link to the console
@@ -67,6 +72,8 @@ pub fn run(command: Command, printer: &Printer) -> anyhow::Result<Exit> {
         Command::Key(arguments) => key::run(arguments, printer),
         Command::Patch(arguments) => patch::run(arguments, printer),
         Command::Baseline(arguments) => baseline::run(arguments, printer),
+        Command::Apply(arguments) => apply::apply(&arguments, printer),
+        Command::Export(arguments) => apply::export(&arguments, printer),
         Command::Simulate(arguments) => simulate::run(&arguments, printer),
         Command::SignIn(arguments) => sign_in::run(&arguments, printer),
         Command::Doctor(arguments) => doctor::run(&arguments, printer),

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use domain::decide::assign;
 use domain::model::{baseline, scan_report};
 
 use crate::exit::Exit;
@@ -21,7 +22,12 @@ pub struct Arguments {
 
 /// Writes or checks them.
 pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let documents = [("openapi.json", server::http::openapi()), ("scan.schema.json", scan_report::schema()), ("baseline.schema.json", baseline::schema())];
+    let documents = [
+        ("openapi.json", server::http::openapi()),
+        ("scan.schema.json", scan_report::schema()),
+        ("baseline.schema.json", baseline::schema()),
+        ("assignments.schema.json", assign::schema()),
+    ];
     for (name, value) in documents {
         let path = arguments.to.join(name);
         let text = format!("{}\n", serde_json::to_string_pretty(&value)?);

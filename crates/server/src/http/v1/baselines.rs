@@ -1,7 +1,9 @@
 //! Baselines.
 
 use api::page::Page;
-use api::v1::baseline::{AssignBaseline, Baseline, BaselineDetail, BaselinePreview, BaselineVersion, DeleteBaseline, ListApprovals, PatchApproval, PreviewBaseline, SaveBaseline};
+use api::v1::baseline::{
+    AssignBaseline, Assignment, Baseline, BaselineDetail, BaselinePreview, BaselineVersion, DeleteBaseline, ListApprovals, PatchApproval, PreviewBaseline, SaveBaseline,
+};
 use api::v1::node::Changed;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -75,6 +77,13 @@ pub async fn preview(State(app): State<App>, caller: Caller, Body(body): Body<Pr
 pub async fn assign(State(app): State<App>, caller: Caller, Body(body): Body<AssignBaseline>) -> Result<Json<Changed>, ApiError> {
     actions::assign(&app, &caller, &body).await?;
     Ok(Json(Changed { n_changed: 1 }))
+}
+
+/// Every baseline that somebody chose for a patch group, or as a default.
+#[utoipa::path(get, path = "/baselines/assignments", operation_id = "list_assignments", tag = "baselines", responses((status = 200, body = Vec<Assignment>), (status = "default", body = api::error::Problem)))]
+pub async fn list_assignments(State(app): State<App>, caller: Caller) -> Json<Vec<Assignment>> {
+    let chosen = actions::list_assignments(&app, &caller).into_iter();
+    Json(chosen.map(|((system, patch_group), baseline)| Assignment { operating_system: system.code().to_owned(), patch_group, baseline }).collect())
 }
 
 fn baseline(today: BaselineToday) -> Baseline {
