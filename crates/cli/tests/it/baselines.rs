@@ -50,7 +50,7 @@ fn files_are_planned_applied_and_exported() {
 
     for (name, text, words) in [
         ("careful.yaml", CAREFUL.replace("approval_rules", "aproval_rules"), ["careful.yaml` cannot be used", "line 4"]),
-        ("careful.yaml", CAREFUL.replace("7", "400"), ["400 is not from 0 to 360", "careful.yaml` cannot be used"]),
+        ("careful.yaml", CAREFUL.replace('7', "400"), ["400 is not from 0 to 360", "careful.yaml` cannot be used"]),
         ("second.yaml", CAREFUL.to_owned(), ["the baseline `careful` is in another file too", "second.yaml"]),
         ("third.yaml", ASSIGNMENTS.to_owned(), ["assignments are in another file too", "who.yaml"]),
         ("who.yaml", ASSIGNMENTS.replace("careful", "nobody"), ["name the baseline `nobody`", "give its document too"]),

@@ -270,6 +270,7 @@ fn with_replacement(reason: Reason, offer: &Offer) -> Reason {
 fn judge_packages(inventory: &Inventory, baseline: &Baseline, now: Timestamp) -> Vec<PatchRow> {
     let reference = |repository: &Repository| Arc::new(RepositoryReference { origin: repository.origin.clone(), label: repository.label.clone(), suite: repository.suite.clone() });
     let references: Vec<_> = inventory.repositories.iter().map(reference).collect();
+    let repository_names: Vec<_> = inventory.repositories.iter().map(Repository::short_name).collect();
     let mut available = inventory.available.as_slice();
     let mut newer = Vec::new();
     let mut rows = Vec::with_capacity(inventory.packages.len());
@@ -281,7 +282,7 @@ fn judge_packages(inventory: &Inventory, baseline: &Baseline, now: Timestamp) ->
 
         let of_package = if package.older_of_several { &of_package[..0] } else { of_package };
         newer.clear();
-        newer.extend(of_package.iter().map(|version| Newer { facts: available_facts(inventory, version), offer: &version.offer }));
+        newer.extend(of_package.iter().map(|version| Newer { facts: available_facts(inventory, &repository_names, version), offer: &version.offer }));
         let standing = Standing { installed: installed_facts(inventory, package), state: package.state, held: package.held, reboot_pending: package.reboot_pending };
         let answer = judge_standing(baseline, &inventory.platform.product, &standing, &newer, now);
         let about = answer.about.map(|at| &of_package[at]);
@@ -320,14 +321,17 @@ fn installed_facts<'a>(inventory: &Inventory, package: &'a InstalledPackage) -> 
         advisory: package.advisory.as_deref(),
         section: package.section.as_deref(),
         priority: package.priority.as_deref(),
-        appeared_at: INSTALLED_APPEARED_AT,
+        // Which repository it came from is not looked at: nodes remember only who offers it today.
+        repository: None,
+        released_at: INSTALLED_APPEARED_AT,
+        first_seen_at: INSTALLED_APPEARED_AT,
     }
 }
 
 /// What is installed was there before; it is not deferred.
 pub const INSTALLED_APPEARED_AT: Option<Timestamp> = Some(Timestamp::from_millis(0));
 
-fn available_facts<'a>(inventory: &Inventory, version: &'a AvailableVersion) -> PatchFacts<'a> {
+fn available_facts<'a>(inventory: &Inventory, repository_names: &'a [String], version: &'a AvailableVersion) -> PatchFacts<'a> {
     PatchFacts {
         name: &version.name,
         architecture: &version.architecture,
@@ -336,7 +340,9 @@ fn available_facts<'a>(inventory: &Inventory, version: &'a AvailableVersion) -> 
         advisory: version.advisory.as_deref(),
         section: version.section.as_deref(),
         priority: version.priority.as_deref(),
-        appeared_at: version.advisory.as_ref().and_then(|advisory| advisory.released_at).or(version.first_seen_at),
+        repository: inventory.named_repository(&version.repositories).and_then(|number| repository_names.get(number)).map(String::as_str),
+        released_at: version.advisory.as_ref().and_then(|advisory| advisory.released_at),
+        first_seen_at: version.first_seen_at,
     }
 }
 

@@ -5,7 +5,7 @@
 //! apt too: they count from the vendor's release date, else from the first sighting.
 
 use crate::model::advisory::Advisory;
-use crate::model::baseline::{ApprovalRule, Baseline, ComplianceLevel, PatchFilters};
+use crate::model::baseline::{ApprovalRule, Baseline, ComplianceLevel, DelayFrom, PatchFilters};
 use crate::model::compliance::{Reason, ReasonCode};
 use crate::model::glob::{self, Case};
 use crate::model::nevra;
@@ -32,11 +32,24 @@ pub struct PatchFacts<'a> {
     pub section: Option<&'a str>,
     /// Archive priority.
     pub priority: Option<&'a str>,
-    /// The vendor's release date, else the first sighting.
-    pub appeared_at: Option<Timestamp>,
+    /// The short name of the repository that offers it.
+    pub repository: Option<&'a str>,
+    /// When the vendor released it, where an advisory says.
+    pub released_at: Option<Timestamp>,
+    /// When a node was first offered it.
+    pub first_seen_at: Option<Timestamp>,
 }
 
 impl PatchFacts<'_> {
+    /// Since when it is out, as a rule counts.
+    pub fn out_since(&self, from: DelayFrom) -> Option<Timestamp> {
+        match from {
+            DelayFrom::Later => self.released_at.max(self.first_seen_at),
+            DelayFrom::Release => self.released_at,
+            DelayFrom::FirstSeen => self.first_seen_at,
+        }
+    }
+
     /// The vendor's severity.
     pub fn severity(&self) -> Severity {
         self.advisory.map_or(Severity::Unspecified, |advisory| advisory.severity)
@@ -228,9 +241,10 @@ fn apply_rule<'b>(rule: &'b ApprovalRule, number: usize, patch: &PatchFacts, now
         return Approval::NotApproved { why: Why::RuleSecurityOnly(number) };
     }
     let approved = |why| Approval::Approved { level: rule.compliance_level, why };
+    let out_since = patch.out_since(rule.delay_from);
     if let Some(cut_off) = rule.cut_off() {
         let date = rule.approve_until_date.as_deref().unwrap_or_default();
-        return match patch.appeared_at {
+        return match out_since {
             Some(appeared_at) if appeared_at <= cut_off => approved(Why::BeforeCutOff { rule: number, date, appeared_at }),
             appeared_at => Approval::NotApproved { why: Why::AfterCutOff { rule: number, date, appeared_at } },
         };
@@ -239,8 +253,8 @@ fn apply_rule<'b>(rule: &'b ApprovalRule, number: usize, patch: &PatchFacts, now
     if days == 0 {
         return approved(Why::Rule(number));
     }
-    let until = patch.appeared_at.map(|appeared_at| appeared_at.plus_millis(i64::from(days) * DAY_MS));
-    match (until, patch.appeared_at) {
+    let until = out_since.map(|out_since| out_since.plus_millis(i64::from(days) * DAY_MS));
+    match (until, out_since) {
         (Some(until), Some(appeared_at)) if now > until => approved(Why::DelayPassed { rule: number, days: days.into(), appeared_at }),
         _ => Approval::Deferred { until, why: Why::DelayRuns { rule: number, days: days.into(), until } },
     }
@@ -256,13 +270,20 @@ fn filter_value_matches(key: &str, value: &str, product: &str, patch: &PatchFact
     if key == "severity" {
         return value == "*" || Severity::parse(value) == Some(patch.severity());
     }
-    let actual = match key {
-        "product" => product,
-        "classification" => patch.classification.word(),
-        "section" => patch.section.unwrap_or_default(),
-        _ => patch.priority.unwrap_or_default(),
-    };
-    value == "*" || value.eq_ignore_ascii_case(actual)
+    let plain = |actual: &str| value == "*" || value.eq_ignore_ascii_case(actual);
+    let pattern = |actual: &str| glob::matches(value, actual, Case::Folded);
+    let any = |actual: &[String]| actual.iter().any(|actual| pattern(actual)) || value == "*";
+    match key {
+        "product" => plain(product),
+        "classification" => plain(patch.classification.word()),
+        "section" => plain(patch.section.unwrap_or_default()),
+        "priority" => plain(patch.priority.unwrap_or_default()),
+        "architecture" => plain(patch.architecture),
+        "name" => pattern(patch.name),
+        "repository" => pattern(patch.repository.unwrap_or_default()),
+        "advisory" => any(patch.advisory.map_or(&[], |advisory| &advisory.ids)),
+        _ => any(patch.advisory.map_or(&[], |advisory| &advisory.cves)),
+    }
 }
 
 /// The first entry that names the patch: an advisory, a CVE, `name`, `name.arch`, `name:arch`,
@@ -324,12 +345,15 @@ fn find_idle_filters(place: &str, filters: &PatchFilters, non_security: bool, pl
     let all = Classification::ALL.map(Classification::word);
     let known = if scheme == Scheme::Rpm { &all[..] } else { &["Security", "Other"] };
     let priorities: &[&str] = if scheme == Scheme::Deb { &["Required", "Important", "Standard", "Optional", "Extra"] } else { &["no priorities"] };
-    let possible = [
+    let mut possible = vec![
         ("product", vec![platform.product.as_str()]),
         ("classification", if non_security { words(known) } else { vec!["Security"] }),
         ("severity", if scheme == Scheme::Rpm { words(&Severity::ALL.map(Severity::word)) } else { vec!["Unspecified"] }),
         ("priority", words(priorities)),
     ];
+    if scheme != Scheme::Rpm {
+        possible.extend([("advisory", vec!["no advisories"]), ("cve", vec!["no advisories"])]);
+    }
     for (key, values) in filters.named().filter(|(_, values)| !values.is_empty()) {
         let Some((_, possible)) = possible.iter().find(|(name, _)| *name == key) else { continue };
         let can_match = values.iter().any(|value| value == "*" || possible.iter().any(|word| is_same_word(key, word, value)));
@@ -361,7 +385,14 @@ pub fn explain(baseline: &Baseline) -> Vec<String> {
         let when = match (rule.approve_after_days, &rule.approve_until_date) {
             (_, Some(date)) => format!("if it came out by the end of {date} (UTC)"),
             (None | Some(0), None) => "as soon as it is published".to_owned(),
-            (Some(days), None) => format!("{days} days after its release, or after it was first seen where the vendor gives no date"),
+            (Some(days), None) => {
+                let from = match rule.delay_from {
+                    DelayFrom::Later => "its release or its first sighting, whichever is later",
+                    DelayFrom::Release => "its release; never while the vendor gives no date",
+                    DelayFrom::FirstSeen => "its first sighting",
+                };
+                format!("{days} days after {from}")
+            }
         };
         let level = if rule.compliance_level == ComplianceLevel::Unspecified { String::new() } else { format!(" A missing one counts as {}.", rule.compliance_level.word()) };
         sentences.push(format!("Rule {}: approves {kind}{filters} {when}.{level}", at + 1));
@@ -387,6 +418,7 @@ fn explain_filters(filters: &PatchFilters) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::advisory::Suggestion;
     use crate::model::baseline::{self, RejectedPatchesAction};
     use crate::model::platform;
 
@@ -401,7 +433,9 @@ mod tests {
             advisory: None,
             section: Some("web"),
             priority: Some("optional"),
-            appeared_at: Some(Timestamp::from_millis(95 * DAY_MS)),
+            repository: Some("Debian-Security bookworm-security"),
+            released_at: None,
+            first_seen_at: Some(Timestamp::from_millis(95 * DAY_MS)),
         }
     }
 
@@ -422,6 +456,44 @@ mod tests {
         assert_eq!(format!("{kind}: {}", approval.reason()), expected);
     }
 
+    /// A day, as the table writes it.
+    fn day(text: &str) -> Option<Timestamp> {
+        text.parse().ok().map(|day: i64| Timestamp::from_millis(day * DAY_MS))
+    }
+
+    #[test]
+    fn the_table_of_approvals_holds() {
+        let rows = include_str!("approvals.txt").lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        let mut n_rows = 0;
+        for (at, row) in rows {
+            n_rows += 1;
+            let [document, differences, expected]: [&str; 3] = row.split(" |").map(str::trim).collect::<Vec<_>>().try_into().unwrap();
+            let baseline: Baseline = Baseline::parse(&format!("{{schema: baseline/v1, name: test, operating_system: DEBIAN, {document}}}")).unwrap();
+            let differences: std::collections::BTreeMap<_, _> = differences.split_whitespace().map(|word| word.split_once('=').unwrap()).collect();
+            let advisory = differences.get("advisory").map(|text| {
+                let [id, severity, cve]: [&str; 3] = text.split(':').collect::<Vec<_>>().try_into().unwrap();
+                let severity = Severity::parse(severity).unwrap();
+                let (bugs, suggestion) = (Vec::new(), Suggestion::Nothing);
+                Advisory { ids: vec![id.into()], classification: Classification::Security, severity, cves: vec![cve.into()], bugs, released_at: None, suggestion }
+            });
+            let patch = PatchFacts {
+                classification: differences.get("class").map_or(Classification::Security, |word| Classification::parse(word).unwrap()),
+                first_seen_at: day(differences.get("seen").unwrap_or(&"95")),
+                released_at: differences.get("released").and_then(|text| day(text)),
+                advisory: advisory.as_ref(),
+                ..patch()
+            };
+            let answer = match select(&baseline, "Debian12", &patch, NOW) {
+                Approval::Approved { level, .. } => format!("approved {}", level.word()),
+                Approval::Deferred { until, .. } => format!("deferred {}", until.map_or_else(|| "?".to_owned(), |until| (until.as_millis() / DAY_MS).to_string())),
+                Approval::Rejected { .. } => "rejected".to_owned(),
+                Approval::NotApproved { .. } => "not approved".to_owned(),
+            };
+            assert_eq!(answer, expected, "line {}: {row}", at + 1);
+        }
+        assert!(n_rows >= 40, "{n_rows}");
+    }
+
     #[test]
     fn a_security_patch_is_approved_at_once_without_a_delay() {
         check("approval_rules: [{approve_after_days: 0}]", &patch(), "approved (unspecified): approved by rule 1");
@@ -438,9 +510,9 @@ mod tests {
     fn a_deferred_patch_is_approved_after_its_days_to_the_instant() {
         let rule = "approval_rules: [{approve_after_days: 5}]";
         check(rule, &patch(), "deferred: rule 1 approves it after 5 days, on 1970-04-11T00:00:00Z");
-        let older = PatchFacts { appeared_at: Some(Timestamp::from_millis(95 * DAY_MS - 1)), ..patch() };
+        let older = PatchFacts { first_seen_at: Some(Timestamp::from_millis(95 * DAY_MS - 1)), ..patch() };
         check(rule, &older, "approved (unspecified): approved by rule 1: 5 days have passed since 1970-04-05T23:59:59Z");
-        let undated = PatchFacts { appeared_at: None, ..patch() };
+        let undated = PatchFacts { first_seen_at: None, ..patch() };
         check(rule, &undated, "deferred: rule 1 approves it after 5 days, and nothing says since when it exists");
     }
 

@@ -38,6 +38,8 @@ struct NewerVersion {
     version: VersionNumber,
     offer: Offer,
     classification: Classification,
+    /// The short name of the repository that offers it, a security one when there is one.
+    repository: Option<Arc<str>>,
     advisory: Option<Arc<Advisory>>,
 }
 
@@ -97,6 +99,7 @@ impl Standings {
             if security { Classification::Security } else { Classification::Other }
         };
         let is_security = |numbers: &[usize]| classify(numbers) == Classification::Security;
+        let repository_names: Vec<Arc<str>> = set.repositories.iter().map(|repository| repository.short_name().into()).collect();
         let usual_is_security = is_security(&set.usual_origin);
         let usual = self.offerings.number_of(Offering { installed_is_security: usual_is_security, installed_advisory: None, newer: Box::default() });
         let of_installed = |name: &str, architecture: &str| {
@@ -123,11 +126,10 @@ impl Standings {
                         ..PackageFacts::default()
                     };
                     let (number, _) = versions.number(&key, || VersionFacts { facts, first_seen_at: now, classification: Classification::Other, repository: None, advisory: None });
-                    versions.offered(number, classification, version.advisory.as_ref(), || {
-                        let named = version.repositories.iter().filter_map(|&at| set.repositories.get(at));
-                        named.clone().find(|repository| repository.is_security()).or_else(|| named.clone().next()).map(Repository::short_name)
-                    });
-                    NewerVersion { version: number, offer: version.offer.clone(), classification, advisory: version.advisory.clone() }
+                    let named = |wanted: fn(&Repository) -> bool| version.repositories.iter().find(|&&at| set.repositories.get(at).is_some_and(wanted));
+                    let repository = named(Repository::is_security).or(version.repositories.first()).and_then(|&at| repository_names.get(at)).cloned();
+                    versions.offered(number, classification, version.advisory.as_ref(), || repository.as_deref().map(str::to_owned));
+                    NewerVersion { version: number, offer: version.offer.clone(), classification, repository, advisory: version.advisory.clone() }
                 })
                 .collect();
             offered.extend(newer.iter().map(|newer| newer.version));
@@ -170,7 +172,7 @@ impl Standings {
     pub fn select_newer<'b>(&self, number: u32, versions: &Versions, baseline: &'b Baseline, product: &str, now: Timestamp) -> impl Iterator<Item = (VersionNumber, Approval<'b>)> {
         let (_, offering) = self.standings.get(number);
         self.offerings.get(*offering).newer.iter().map(move |newer| {
-            let facts = facts(versions, newer.version, newer.classification, newer.advisory.as_deref());
+            let facts = newer.facts(versions);
             (newer.version, select::select(baseline, product, &facts, now))
         })
     }
@@ -182,15 +184,14 @@ impl Standings {
         let of_repository = if offering.installed_is_security { Classification::Security } else { Classification::Other };
         let classification = offering.installed_advisory.as_ref().map_or(of_repository, |advisory| advisory.classification);
         let of_installed = facts(versions, row.version, classification, offering.installed_advisory.as_deref());
-        let installed = PatchFacts { appeared_at: INSTALLED_APPEARED_AT, ..of_installed };
+        let installed = PatchFacts { released_at: INSTALLED_APPEARED_AT, first_seen_at: INSTALLED_APPEARED_AT, ..of_installed };
         let standing = Standing { installed, state: row.flags.state(), held: row.flags.held(), reboot_pending: row.flags.reboot_pending() };
         // Nearly every package is the newest there is.
         if offering.newer.is_empty() {
             let answer = judge::judge_standing(baseline, product, &standing, &[], now);
             return JudgedStanding { byte: Byte::of(&answer, classification), about: None, next_change_at: None };
         }
-        let newer: Vec<_> =
-            offering.newer.iter().map(|newer| Newer { facts: facts(versions, newer.version, newer.classification, newer.advisory.as_deref()), offer: &newer.offer }).collect();
+        let newer: Vec<_> = offering.newer.iter().map(|newer| Newer { facts: newer.facts(versions), offer: &newer.offer }).collect();
         let answer = judge::judge_standing(baseline, product, &standing, &newer, now);
         let about = answer.about.map(|at| &offering.newer[at]);
         JudgedStanding {
@@ -198,6 +199,12 @@ impl Standings {
             about: about.map(|about| about.version),
             next_change_at: judge::next_change(baseline, product, &newer, now),
         }
+    }
+}
+
+impl NewerVersion {
+    fn facts<'a>(&'a self, versions: &'a Versions) -> PatchFacts<'a> {
+        PatchFacts { repository: self.repository.as_deref(), ..facts(versions, self.version, self.classification, self.advisory.as_deref()) }
     }
 }
 
@@ -212,6 +219,8 @@ fn facts<'a>(versions: &'a Versions, number: VersionNumber, classification: Clas
         advisory,
         section: known.facts.section.as_deref(),
         priority: known.facts.priority.as_deref(),
-        appeared_at: advisory.and_then(|advisory| advisory.released_at).or(Some(known.first_seen_at)),
+        repository: None,
+        released_at: advisory.and_then(|advisory| advisory.released_at),
+        first_seen_at: Some(known.first_seen_at),
     }
 }

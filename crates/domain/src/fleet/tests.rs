@@ -173,6 +173,8 @@ fn baselines() -> Vec<Baseline> {
         "approval_rules: [{approve_after_days: 2, filters: {severity: [Important]}}]",
         "approved_patches: [SA-1]\nrejected_patches: [BA-1]\nrejected_patches_action: BLOCK",
         "rejected_patches: [BA-1]\nrejected_patches_action: BLOCK",
+        "approval_rules: [{approve_after_days: 0, enable_non_security: true, filters: {repository: ['*SECURITY*'], name: ['package-*']}}]",
+        "approval_rules: [{approve_after_days: 2, delay_from: RELEASE, filters: {advisory: ['SA-*'], architecture: [amd64]}}, {approve_after_days: 1, delay_from: FIRST_SEEN, filters: {cve: ['CVE-*']}}]",
     ] {
         all.push(baseline(text));
     }
@@ -183,7 +185,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn the_index_counts_as_judging_each_node_does(nodes in nodes(), order in proptest::collection::vec((0..9_usize, any::<bool>()), 1..5), days in 0..5_i64) {
+    fn the_index_counts_as_judging_each_node_does(nodes in nodes(), order in proptest::collection::vec((0..11_usize, any::<bool>()), 1..5), days in 0..5_i64) {
         let mut fleet = Fleet::default();
         let baselines = baselines();
         fleet.set_baseline(&DEFAULT, Some(baselines[0].clone()), NOW);

@@ -81,18 +81,41 @@ pub struct ApprovalRule {
     /// What it matches: filters are joined by AND, the values of one by OR.
     #[serde(default, skip_serializing_if = "PatchFilters::is_empty")]
     pub filters: PatchFilters,
-    /// Days between a patch's release, else its first sighting, and its approval: 0 to 360.
+    /// Days between the day that `delay_from` means and a patch's approval: 0 to 360.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approve_after_days: Option<u16>,
-    /// Approves what came out on this day (`YYYY-MM-DD`, UTC) or before. Instead of a delay.
+    /// Approves what came out on this day (`YYYY-MM-DD`, UTC) or before, by the date that `delay_from` means.
+    /// Instead of a delay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approve_until_date: Option<String>,
+    /// Since when a patch counts as being out.
+    #[serde(default, skip_serializing_if = "DelayFrom::is_later")]
+    pub delay_from: DelayFrom,
     /// How bad it is when an approved patch is missing.
     #[serde(default, skip_serializing_if = "ComplianceLevel::is_unspecified")]
     pub compliance_level: ComplianceLevel,
     /// Whether the rule also approves what is no security patch.
     #[serde(default, skip_serializing_if = "is_false")]
     pub enable_non_security: bool,
+}
+
+/// Since when a patch counts as being out. What is not known is never long ago.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum DelayFrom {
+    /// Its release or its first sighting, whichever is later; where only one is known, that.
+    #[default]
+    Later,
+    /// Its release, as the vendor's advisory dates it.
+    Release,
+    /// Its first sighting: when a node was first offered it.
+    FirstSeen,
+}
+
+impl DelayFrom {
+    fn is_later(&self) -> bool {
+        *self == Self::Later
+    }
 }
 
 /// Values that a patch must have; an absent or empty list lets every value through, and so does `*`.
@@ -114,6 +137,21 @@ pub struct PatchFilters {
     /// Archive priorities such as `Required`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub priority: Vec<String>,
+    /// Repositories by their short name, such as `Debian-Security bookworm-security`; `*` `?` `[…]` allowed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repository: Vec<String>,
+    /// Package names; `*` `?` `[…]` allowed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub name: Vec<String>,
+    /// Package architectures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub architecture: Vec<String>,
+    /// Ids of advisories; `*` `?` `[…]` allowed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advisory: Vec<String>,
+    /// Vulnerabilities that a patch closes; `*` `?` `[…]` allowed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cve: Vec<String>,
 }
 
 impl PatchFilters {
@@ -130,6 +168,11 @@ impl PatchFilters {
             ("severity", self.severity.as_slice()),
             ("section", self.section.as_slice()),
             ("priority", self.priority.as_slice()),
+            ("repository", self.repository.as_slice()),
+            ("name", self.name.as_slice()),
+            ("architecture", self.architecture.as_slice()),
+            ("advisory", self.advisory.as_slice()),
+            ("cve", self.cve.as_slice()),
         ]
         .into_iter()
     }
@@ -348,8 +391,9 @@ fn predefined_for(operating_system: OperatingSystem) -> NamedBaseline {
         AlmaLinux, Alpine, AmazonLinux2, AmazonLinux2023, Arch, CentOs, Debian, Fedora, OpenSuse, OracleLinux, Raspbian, RedhatEnterpriseLinux, RockyLinux, Suse, Ubuntu,
     };
     const SEVERE: &[&str] = &["Critical", "Important"];
-    let security = |severity: &[&str]| rule(&["Security"], severity, Some(7));
-    let bugfix = || rule(&["Bugfix"], &[], Some(7));
+    // Vendors with advisories date them, as AWS counts.
+    let security = |severity: &[&str]| ApprovalRule { delay_from: DelayFrom::Release, ..rule(&["Security"], severity, Some(7)) };
+    let bugfix = || ApprovalRule { delay_from: DelayFrom::Release, ..rule(&["Bugfix"], &[], Some(7)) };
     let name = operating_system.name();
     let (id, what, approval_rules) = match operating_system {
         Debian | Ubuntu | Raspbian => {
@@ -413,6 +457,7 @@ fn rule(classification: &[&str], severity: &[&str], approve_after_days: Option<u
         filters: PatchFilters { classification: owned(classification), severity: owned(severity), ..PatchFilters::default() },
         approve_after_days,
         approve_until_date: None,
+        delay_from: DelayFrom::Later,
         compliance_level: ComplianceLevel::Unspecified,
         enable_non_security: classification.iter().any(|word| *word != "Security"),
     }
@@ -469,7 +514,7 @@ mod tests {
         let old = Baseline::parse(MINIMAL).unwrap();
         let new = Baseline { approved_patches: vec!["curl".to_owned()], ..old.clone() };
         let changed: Vec<_> = difference(Some(&old), Some(&new)).into_iter().filter(|(sign, _)| *sign != ' ').collect();
-        assert_eq!(changed, [('+', "approved_patches:".to_owned()), ('+', "  - curl".to_owned())]);
+        assert_eq!(changed, [('+', "approved_patches:".to_owned()), ('+', "- curl".to_owned())]);
         assert_eq!(difference(Some(&old), Some(&old)), []);
         assert!(difference(None, Some(&old)).iter().all(|(sign, _)| *sign == '+'));
     }
