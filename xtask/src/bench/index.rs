@@ -11,6 +11,9 @@ use crate::sh;
 /// Milliseconds for fleets of images with drift, and of nodes that are all distinct.
 const LIMITS_MS: [(&str, f64); 2] = [("images and drift", 50.0), ("all distinct", 1000.0)];
 
+/// What a preview over a fleet of images with drift may take.
+const PREVIEW_MS_MAX: f64 = 1000.0;
+
 /// Measures the index.
 pub fn run() -> anyhow::Result<()> {
     sh::run("cargo", &["build", "--release", "--locked", "--package", "domain", "--example", "judge_fleet"])?;
@@ -22,6 +25,7 @@ pub fn run() -> anyhow::Result<()> {
         let limit = LIMITS_MS.iter().find(|(known, _)| *known == what).map_or(f64::NAN, |(_, limit)| *limit);
         let (rule, one, plain) = (figure("rule_changed_ms")?, figure("one_patch_changed_ms")?, figure("plain_loop_ms")?);
         print_at_most(&format!("1,000,000 nodes judged again, {what}, ms"), rule, limit);
+        print_at_most(&format!("preview of a rule change over 1,000,000 nodes, {what}, ms"), figure("preview_ms")?, PREVIEW_MS_MAX);
         print_ratio(&format!("one patch rejected, {what}, ms, against the whole"), one, rule, rule / one, 100.0, None);
         print_ratio(&format!("1,000,000 nodes judged again, {what}, ms, against a plain loop"), rule, plain, plain / rule, 0.33, None);
     }

@@ -125,6 +125,12 @@ fn decide_verdict(inventory: &Inventory, baseline: Option<&Baseline>, counts: &C
         return (Verdict::Unknown, vec![Reason::new(ReasonCode::NoBaseline, text)]);
     };
     let mut wrong = Vec::new();
+    if baseline.counts_available() && counts.available_security_update > 0 {
+        let n = counts.available_security_update;
+        let what = if n == 1 { "a security update is".to_owned() } else { format!("{n} security updates are") };
+        let text = format!("{what} available that `{}` does not approve (yet)", baseline.name);
+        wrong.push(Reason::new(ReasonCode::SecurityUpdatesAvailable, text));
+    }
     if counts.missing > 0 {
         let security = counts.security_non_compliant;
         wrong.push(Reason::new(ReasonCode::PatchesMissing, format!("{} missing that `{}` approves, {security} of them security", patches(counts.missing), baseline.name)));

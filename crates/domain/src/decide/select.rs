@@ -407,6 +407,10 @@ pub fn explain(baseline: &Baseline) -> Vec<String> {
         };
         sentences.push(format!("Never approves {}; {action}.", join(&baseline.rejected_patches)));
     }
+    if baseline.counts_available() {
+        sentences.push("A node is not compliant while a security update exists that nothing approves (yet).".to_owned());
+        return sentences;
+    }
     sentences.push("What nothing approves is left alone and does not make a node non-compliant.".to_owned());
     sentences
 }

@@ -63,6 +63,8 @@ struct Context {
     operating_system: Option<OperatingSystem>,
     patch_group: Option<String>,
     has_baseline: bool,
+    /// Whether security updates that are not approved make a node non-compliant.
+    counts_available: bool,
     /// A byte for each standing; absent ones are not of this context.
     bytes: Vec<Byte>,
     /// Which version a byte is about.
@@ -100,6 +102,8 @@ pub struct Preview {
     pub changes: Vec<StateChange>,
     /// What the tallies would be, by `ListId::at`; nothing where the baseline does not apply.
     pub tallies: Vec<Option<Tally>>,
+    /// Whether security updates that are not approved would make a node non-compliant.
+    pub counts_available: bool,
 }
 
 /// A package whose state would be another.
@@ -141,6 +145,7 @@ impl Fleet {
             operating_system: platform.operating_system,
             patch_group: group.cloned(),
             has_baseline: self.baselines.of(platform.operating_system, group).is_some(),
+            counts_available: self.baselines.of(platform.operating_system, group).is_some_and(Baseline::counts_available),
             bytes: Vec::new(),
             about: HashMap::new(),
             members: Vec::new(),
@@ -232,6 +237,11 @@ impl Fleet {
         self.lists.insert(context, &numbers, None, order, |number| bytes[number as usize].tally())
     }
 
+    /// Whether the packages of a list make a node non-compliant.
+    pub fn is_non_compliant(&self, list: ListId) -> bool {
+        self.lists.tally(list).is_non_compliant(self.contexts[self.lists.context(list).at()].counts_available)
+    }
+
     /// One more node has this list.
     pub fn join(&mut self, list: ListId) {
         self.lists.change_users(list, 1);
@@ -268,9 +278,10 @@ impl Fleet {
         }
         let new = self.baselines.of(Some(scope.0), scope.1.as_ref());
         let names = old.zip(new).and_then(|(old, new)| changed_names(&old, new));
-        let has_baseline = new.is_some();
+        let (has_baseline, counts_available) = (new.is_some(), new.is_some_and(Baseline::counts_available));
         for at in affected {
             self.contexts[at].has_baseline = has_baseline;
+            self.contexts[at].counts_available = counts_available;
             let only = names.as_ref().and_then(|names| self.standings.of_entries(&self.versions, &self.contexts[at].ecosystem, names));
             self.rejudge(at, only.as_deref(), now);
         }
@@ -278,7 +289,7 @@ impl Fleet {
 
     /// What would change if a baseline judged the nodes of a scope: the same judgement, nothing kept.
     pub fn preview(&self, scope: &Scope, baseline: &Baseline, now: Timestamp) -> Preview {
-        let mut preview = Preview::default();
+        let mut preview = Preview { counts_available: baseline.counts_available(), ..Preview::default() };
         for at in (0..self.contexts.len()).filter(|at| self.is_judged_by(*at, scope)) {
             let (context, id) = (&self.contexts[at], ContextId(u32::try_from(at).unwrap_or_default()));
             let mut bytes = context.bytes.clone();

@@ -80,9 +80,10 @@ impl Tally {
         u32::try_from(self.0[0]).unwrap_or_default()
     }
 
-    /// Whether any patch makes a node non-compliant.
-    pub fn is_non_compliant(&self) -> bool {
-        self.0[..4].iter().any(|count| *count > 0)
+    /// Whether any patch makes a node non-compliant; `counts_available` says whether security updates do that
+    /// are not approved.
+    pub fn is_non_compliant(&self, counts_available: bool) -> bool {
+        self.0[..4 + usize::from(counts_available)].iter().any(|count| *count > 0)
     }
 
     /// The sum of two tallies.

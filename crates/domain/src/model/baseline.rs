@@ -68,10 +68,30 @@ pub struct Baseline {
     /// What rejection means for what is installed, and for dependencies.
     #[serde(default)]
     pub rejected_patches_action: RejectedPatchesAction,
+    /// Whether a node is compliant while a security update exists that is not approved (yet).
+    #[serde(default, skip_serializing_if = "AvailableSecurityUpdates::is_compliant")]
+    pub available_security_updates_compliance_status: AvailableSecurityUpdates,
 }
 
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+/// What a security update that exists and is not approved means for a node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum AvailableSecurityUpdates {
+    /// Nothing.
+    #[default]
+    Compliant,
+    /// The node is not compliant.
+    NonCompliant,
+}
+
+impl AvailableSecurityUpdates {
+    fn is_compliant(&self) -> bool {
+        *self == Self::Compliant
+    }
 }
 
 /// A rule that approves patches.
@@ -270,6 +290,11 @@ impl Baseline {
     }
 
     /// What is not possible in it, a sentence each.
+    /// Whether a security update that it does not approve makes a node non-compliant.
+    pub fn counts_available(&self) -> bool {
+        !self.available_security_updates_compliance_status.is_compliant()
+    }
+
     /// The document as people write it.
     pub fn to_yaml(&self) -> String {
         serde_saphyr::to_string(self).expect("a baseline has text keys only")
@@ -445,6 +470,7 @@ fn predefined_for(operating_system: OperatingSystem) -> NamedBaseline {
         approved_patches_enable_non_security: false,
         rejected_patches: Vec::new(),
         rejected_patches_action: RejectedPatchesAction::AllowAsDependency,
+        available_security_updates_compliance_status: AvailableSecurityUpdates::Compliant,
     };
     let id = format!("pb-0000000000000{id}");
     NamedBaseline { id: id.parse().expect("the ids of predefined baselines are well formed"), predefined: true, version: 1, baseline }

@@ -215,6 +215,8 @@ pub enum ReasonCode {
     Broken,
     /// Some patches are missing.
     PatchesMissing,
+    /// Security updates exist that the baseline does not approve, and it says that this matters.
+    SecurityUpdatesAvailable,
     /// Some installed patches are rejected.
     PatchesRejected,
     /// Nothing is wrong.

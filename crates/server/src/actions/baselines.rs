@@ -227,7 +227,7 @@ pub fn preview(app: &App, _caller: &Caller, request: &PreviewBaseline) -> Result
             let Some(then) = changed.tallies.get(list.at()).copied().flatten() else { continue };
             let today = state.index.tally(list);
             preview.n_nodes += 1;
-            let counter = match (today.is_non_compliant(), then.is_non_compliant()) {
+            let counter = match (state.index.is_non_compliant(list), then.is_non_compliant(changed.counts_available)) {
                 (false, true) => &mut preview.n_newly_non_compliant,
                 (true, false) => &mut preview.n_newly_compliant,
                 _ => continue,

@@ -259,7 +259,7 @@ impl State {
         }
         let verdict = if !self.index.has_baseline(self.index.context_of(list)) {
             Verdict::Unknown
-        } else if self.index.tally(list).is_non_compliant() || node.is_reboot_pending() {
+        } else if self.index.is_non_compliant(list) || node.is_reboot_pending() {
             Verdict::NonCompliant
         } else if now > node.vouched_until() || node.lists_refreshed_at().is_none_or(|at| at < now.plus_millis(-i64::from(LIST_AGE_DAYS_MAX) * DAY_MS)) {
             Verdict::Unknown

@@ -114,6 +114,21 @@ async fn a_patch_group_has_a_baseline_of_its_own() {
 }
 
 #[tokio::test]
+async fn security_updates_that_wait_may_count() {
+    let harness = fleet().await;
+    let strict = format!("{CAREFUL}available_security_updates_compliance_status: NON_COMPLIANT\n");
+    post(&harness, "/baselines", &json!({ "document": CAREFUL })).await;
+    post(&harness, "/baselines/assign", &json!({ "operating_system": "DEBIAN", "baseline": "careful" })).await;
+    assert_eq!(n_non_compliant(&harness).await, 0);
+    let preview = post(&harness, "/baselines/preview", &json!({ "document": strict, "baseline": "careful" })).await;
+    assert_eq!(preview["n_newly_non_compliant"], 2);
+    post(&harness, "/baselines/careful", &json!({ "document": strict })).await;
+    assert_eq!(n_non_compliant(&harness).await, 2);
+    let node = node(&harness, "web-1").await;
+    assert_eq!((&node["verdict"], &node["reasons"][0]["text"]), (&"NON_COMPLIANT".into(), &"3 security updates are available that `careful` does not approve (yet)".into()));
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_is_refused_with_its_place() {
     let harness = fleet().await;
     for (document, message, hint) in [
