@@ -62,6 +62,9 @@ pub struct NodeDetail {
     pub reasons: Vec<Reason>,
     /// Name of the baseline it was judged by.
     pub baseline: Option<String>,
+    /// Through what that applies to it, in words.
+    #[serde(default)]
+    pub judged_through: Option<String>,
     /// Why a reboot is pending; empty when none is, absent when it could not be told.
     pub reboot_causes: Option<Vec<String>>,
     /// When its package lists were last refreshed.

@@ -25,6 +25,8 @@ fn it_serves_this_machine_stops_on_interrupt_and_starts_again_on_the_same_data()
     let shown = ask(&["node", "show", name]).stdout;
     assert!(shown.contains("allows     scan") && shown.contains("heard of   online"), "{shown}");
     assert_eq!(ask(&["node", "show", "nosuch"]).code, 1);
+    let explained = ask(&["node", "explain", name, "dpkg"]).stdout;
+    assert!(explained.contains("Fettle-DebianDefaultPatchBaseline, the predefined default of its operating system") && explained.contains("dpkg:amd64"), "{explained}");
     assert_eq!(ask(&["patch", "list"]).code, 0);
     assert!(ask(&["baseline", "list"]).stdout.contains("Fettle-DebianDefaultPatchBaseline"));
     assert!(ask(&["baseline", "show", "pb-0000000000000de01"]).stdout.contains("approves every security patch"));

@@ -97,6 +97,17 @@ pub enum BaselineSource {
     },
 }
 
+impl BaselineSource {
+    /// As part of a sentence, after the baseline's name.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Predefined => "the predefined default of its operating system".to_owned(),
+            Self::Assigned { version, through } => format!("version {version}, through {through}"),
+            Self::File { path } => format!("from the file {path}"),
+        }
+    }
+}
+
 /// One package of a node with the state of its newest relevant patch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PatchRow {

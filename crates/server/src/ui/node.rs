@@ -9,7 +9,7 @@ use domain::model::id::PatchId;
 use domain::model::inventory::{Inventory, Reboot};
 use domain::model::node::Presence;
 use domain::model::patch::{Classification, class_words};
-use domain::model::scan_report::{BaselineSource, PatchRow, ScanReport};
+use domain::model::scan_report::{PatchRow, ScanReport};
 use domain::model::time::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -121,10 +121,7 @@ fn why(report: &ScanReport) -> Markup {
                 p.quiet {
                     "Judged by "
                     @if let Some(id) = &baseline.id { a href={ "/baselines/" (id) } { (baseline.name) } } @else { (baseline.name) }
-                    @match &baseline.source {
-                        BaselineSource::Assigned { version, through } => { ", version " (version) ", through " (through) "." }
-                        _ => { ", the predefined default of its operating system." }
-                    }
+                    ", " (baseline.source.words()) "."
                 }
             }
         }

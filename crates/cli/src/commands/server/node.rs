@@ -74,6 +74,15 @@ enum NodeCommand {
         #[command(flatten)]
         remote: Remote,
     },
+    /// Why a node is judged as it is: by which baseline, through what, and what that says of its patches
+    Explain {
+        /// Id or name
+        node: String,
+        /// Part of a package's name; without it all that is not installed and approved
+        patch: Option<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
     /// What happened to a node: enrolled, refused orders, clones
     Events {
         /// Id or name
@@ -188,6 +197,19 @@ pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
             match remote.format {
                 Format::Json => printer.json(&detail)?,
                 Format::Table => print(&detail, needed, printer),
+            }
+        }
+        NodeCommand::Explain { node, patch, remote } => {
+            let (detail, patches) = remote.ask(async |client| {
+                let id = find_id(&client, &node).await?;
+                let query = ListNodePatches { q: patch.clone(), limit: Some(500), ..ListNodePatches::default() };
+                let patches = client.list_node_patches(&id, &query).await?.items;
+                Ok((client.node(&id).await?, patches))
+            })?;
+            let patches: Vec<_> = patches.into_iter().filter(|row| patch.is_some() || row.state != "INSTALLED").collect();
+            match remote.format {
+                Format::Json => printer.json(&patches)?,
+                Format::Table => explain(&detail, patches, printer),
             }
         }
         NodeCommand::Packages { node, day, remote } => {
@@ -310,6 +332,29 @@ async fn find_ids(client: &Client, nodes: &[String]) -> Result<Vec<String>, Clie
     Ok(ids)
 }
 
+fn explain(detail: &NodeDetail, patches: Vec<NodePatch>, printer: &Printer) {
+    printer.line(format!("{}  {}", printer.bold(&detail.node.name), detail.node.platform));
+    printer.line(format!("  verdict    {}", printer.bold(&detail.node.verdict)));
+    for reason in &detail.reasons {
+        printer.line(format!("             because {}", reason.text));
+    }
+    printer.line(format!("  baseline   {}", baseline_words(detail)));
+    if !patches.is_empty() {
+        printer.line("");
+        printer.table(
+            ["patch", "available", "state", "why"],
+            patches.into_iter().map(|patch| {
+                [format!("{}:{}", patch.name, patch.architecture), patch.available_version.unwrap_or_default(), patch.state.to_lowercase().replace('_', " "), patch.reason.text]
+            }),
+        );
+    }
+}
+
+fn baseline_words(detail: &NodeDetail) -> String {
+    let name = detail.baseline.as_deref().unwrap_or("none applies");
+    detail.judged_through.as_ref().map_or_else(|| name.to_owned(), |through| format!("{name}, {through}"))
+}
+
 fn print(detail: &NodeDetail, needed: Vec<NodePatch>, printer: &Printer) {
     let node = &detail.node;
     printer.line(format!("{}  {}  {}", printer.bold(&node.name), node.platform, node.id));
@@ -317,6 +362,7 @@ fn print(detail: &NodeDetail, needed: Vec<NodePatch>, printer: &Printer) {
     for reason in &detail.reasons {
         printer.line(format!("             because {}", reason.text));
     }
+    printer.line(format!("  baseline   {}", baseline_words(detail)));
     printer.line(format!("  packages   {}, of them {} missing a patch", node.n_packages, node.counts.missing));
     printer.line(format!("  last scan  {}{}", node.last_scan_at.as_deref().unwrap_or("never"), if node.stale { ", stale" } else { "" }));
     let seen = node.seen_at.as_deref().map_or_else(String::new, |at| format!(", last at {at}"));

@@ -30,10 +30,11 @@ pub async fn show(State(app): State<App>, caller: Caller, Path(id): Path<String>
     let (today, report) = nodes::find(&app, &caller, &id).await?;
     let node = node(today);
     Ok(Json(match report {
-        None => NodeDetail { node, reasons: Vec::new(), baseline: None, reboot_causes: None, lists_refreshed_at: None, warnings: Vec::new() },
+        None => NodeDetail { node, reasons: Vec::new(), baseline: None, judged_through: None, reboot_causes: None, lists_refreshed_at: None, warnings: Vec::new() },
         Some(report) => NodeDetail {
             node,
             reasons: report.reasons.into_iter().map(reason).collect(),
+            judged_through: report.baseline.as_ref().map(|baseline| baseline.source.words()),
             baseline: report.baseline.map(|baseline| baseline.name),
             reboot_causes: match report.reboot {
                 Reboot::NotPending => Some(Vec::new()),
