@@ -355,6 +355,7 @@ fn available_facts<'a>(inventory: &Inventory, repository_names: &'a [String], ve
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::patch::Replacement;
     use crate::model::baseline;
     use crate::model::host::Host;
     use crate::model::platform;
@@ -446,6 +447,56 @@ mod tests {
         let judgement = run(inventory);
         let row = &judgement.patches[0];
         assert_eq!((judgement.verdict, row.state, row.reason.code), (verdict, state, code), "{row:?}");
+    }
+
+    #[test]
+    fn the_table_of_states_holds() {
+        let states = [InstallState::Installed, InstallState::HalfInstalled, InstallState::Unpacked, InstallState::HalfConfigured, InstallState::TriggersPending];
+        let rows: Vec<_> = include_str!("states.txt").lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).collect();
+        assert!(rows.len() >= 40, "{}", rows.len());
+        for (at, row) in rows {
+            let [document, installed, newer, expected]: [&str; 4] = row.split(" |").map(str::trim).collect::<Vec<_>>().try_into().unwrap();
+            let baseline = Baseline::parse(&format!("{{schema: baseline/v1, name: test, operating_system: DEBIAN, {document}}}")).unwrap();
+            let words: Vec<_> = installed.split_whitespace().collect();
+            let offers: Vec<_> = newer.split_whitespace().map(|text| text.split('/').collect::<Vec<_>>()).map(|parts| (parts[0], parts[1] == "S", offer(parts[2]))).collect();
+            let class = |security: bool| if security { Classification::Security } else { Classification::Other };
+            let of_version = |version, security, seen| PatchFacts {
+                name: "a",
+                architecture: "amd64",
+                version,
+                classification: class(security),
+                advisory: None,
+                section: None,
+                priority: None,
+                repository: None,
+                released_at: None,
+                first_seen_at: seen,
+            };
+            let standing = Standing {
+                installed: of_version("1", words.contains(&"security"), INSTALLED_APPEARED_AT),
+                state: states.into_iter().find(|state| words.contains(&state.word())).unwrap_or(InstallState::Installed),
+                held: words.contains(&"held"),
+                reboot_pending: words.contains(&"reboot"),
+            };
+            let newer: Vec<_> = offers.iter().map(|(version, security, offer)| Newer { facts: of_version(version, *security, Some(NOW.plus_millis(-DAY_MS))), offer }).collect();
+            let answer = judge_standing(&baseline, "Debian12", &standing, &newer, NOW);
+            let byte = crate::fleet::Byte::of(&answer, class(false));
+            let verdict = if byte.tally().is_non_compliant(baseline.counts_available()) { "non-compliant" } else { "compliant" };
+            let about = answer.about.map_or("-", |at| newer[at].facts.version);
+            assert_eq!(format!("{} {about} {verdict}", answer.state.code()), expected, "line {}: {row}", at + 1);
+        }
+    }
+
+    fn offer(word: &str) -> Offer {
+        match word {
+            "candidate" => Offer::Candidate,
+            "superseded" => Offer::Superseded,
+            "excluded" => Offer::Excluded { by: "a test".into() },
+            "pinned" => Offer::Pinned { priority: 1, preferred_priority: 2 },
+            "phased" => Offer::Phased { percent: 1 },
+            "replacement" => Offer::Replacement(Replacement { name: "b".into(), architecture: "amd64".into() }),
+            other => panic!("{other} is no offer"),
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 use crate::decide::select::Approval;
 use crate::fleet::lists::Lists;
 use crate::fleet::standings::Standings;
-use crate::fleet::tally::{Byte, TallyOf};
+use crate::fleet::tally::TallyOf;
 use crate::model::baseline::Baseline;
 use crate::model::compliance::{Counts, PatchState};
 use crate::model::platform::{OperatingSystem, Platform};
@@ -26,6 +26,7 @@ use crate::model::time::Timestamp;
 
 pub use self::lists::ListId;
 pub use self::standings::{AvailableRows, PackageRow};
+pub(crate) use self::tally::Byte;
 pub use self::tally::Tally;
 pub use self::versions::{VersionFacts, VersionKey, VersionNumber, Versions};
 
