@@ -13,7 +13,7 @@ use std::time::Duration;
 use domain::model::digest::Digest;
 
 /// Servers and libraries that usually have updates, so that there is something to find.
-const PACKAGES: &str = "ca-certificates,openssl,curl,openssh-client,libxml2,bind9-host,vim-tiny,rsync,python3-minimal,nginx-light,perl,git";
+const PACKAGES: &str = "unattended-upgrades,ca-certificates,openssl,curl,openssh-client,libxml2,bind9-host,vim-tiny,rsync,python3-minimal,nginx-light,perl,git";
 
 /// What servers have, about 400 packages in all.
 const SERVER_PACKAGES: &str = "ca-certificates,openssl,curl,openssh-server,openssh-client,bind9-host,vim,less,rsync,cron,logrotate,sudo,git,tmux,strace,tcpdump,iproute2,\

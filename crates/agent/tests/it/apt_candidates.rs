@@ -7,6 +7,7 @@ use agent::inventory;
 use agent::root::Root;
 use domain::decide::judge;
 use domain::model::baseline;
+use domain::model::compliance::{PatchState, ReasonCode};
 use domain::model::inventory::Inventory;
 use domain::model::patch::{Classification, Offer};
 use domain::model::time::Timestamp;
@@ -371,4 +372,41 @@ fn deb822_sources() {
     root.write("etc/apt/sources.list", "").write("etc/apt/sources.list.d/debian.sources", &stanzas.collect::<String>());
     let deb822 = check(&root);
     assert_eq!(deb822.available, one_line.available);
+}
+
+/// Names of packages that `unattended-upgrade` would upgrade from the security archive.
+fn unattended(node: &Overlay) -> BTreeSet<String> {
+    let printed = node.shell("unattended-upgrade --dry-run --verbose 2>&1");
+    let line = printed.lines().find_map(|line| line.split_once("Packages that will be upgraded:"));
+    line.map(|(_, names)| names.split_whitespace().map(str::to_owned).collect()).unwrap_or_default()
+}
+
+#[test]
+fn security_patches_are_those_of_unattended_upgrades() {
+    let node = Overlay::of("bookworm");
+    node.write(
+        "etc/apt/apt.conf.d/50unattended-upgrades",
+        "Unattended-Upgrade::Origins-Pattern { \"origin=Debian,codename=bookworm-security,label=Debian-Security\"; };\nUnattended-Upgrade::MinimalSteps \"false\";\n",
+    );
+    let baseline = baseline::predefined().remove(0).baseline;
+    // Names with the names of their source packages.
+    let missing = || -> BTreeMap<String, String> {
+        let judged = judge::judge(&collect(&node.path()), Some(&baseline), judge::LIST_AGE_DAYS_MAX, NOW);
+        let rows = judged.patches.into_iter().filter(|row| row.state == PatchState::Missing && row.reason.code != ReasonCode::Held);
+        rows.map(|row| (row.name, row.source)).collect()
+    };
+    let names = |missing: &BTreeMap<String, String>| missing.keys().cloned().collect::<BTreeSet<_>>();
+    let all = missing();
+    assert!(all.len() > 3, "{all:?}");
+    assert_eq!(names(&all), unattended(&node));
+
+    // A hold and a pin keep packages out of both. They are such that no other package needs the same version.
+    let is_alone = |(name, source): &(&String, &String)| !name.starts_with("lib") && all.values().filter(|other| other == source).count() == 1;
+    let alone: Vec<_> = all.iter().filter(is_alone).map(|(name, _)| name.clone()).collect();
+    let [.., held, pinned] = alone.as_slice() else { panic!("{all:?}") };
+    node.shell(&format!("apt-mark hold {held} >/dev/null"));
+    node.write("etc/apt/preferences.d/pin", &format!("Package: {pinned}\nPin: release l=Debian-Security\nPin-Priority: -1\n"));
+    let fewer = unattended(&node);
+    assert!(!fewer.contains(held) && !fewer.contains(pinned) && fewer.len() + 2 == all.len(), "{fewer:?}");
+    assert_eq!(names(&missing()), fewer, "{held} is held, {pinned} pinned");
 }
