@@ -355,9 +355,9 @@ fn available_facts<'a>(inventory: &Inventory, repository_names: &'a [String], ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::patch::Replacement;
     use crate::model::baseline;
     use crate::model::host::Host;
+    use crate::model::patch::Replacement;
     use crate::model::platform;
 
     const NOW: Timestamp = Timestamp::from_millis(20_000 * DAY_MS);

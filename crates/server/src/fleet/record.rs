@@ -402,3 +402,58 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use domain::model::id::{IdSource, NodeId};
+    use domain::model::node::Allows;
+    use domain::model::organization;
+    use domain::model::section::{self, Section};
+    use store::Database;
+    use store::nodes::NodeRecord;
+    use testkit::clock::{START, TestClock};
+    use testkit::inventories;
+
+    use super::{Fleet, ReportError, Work, oneshot};
+    use crate::fleet::prepare::{self, IncomingContent, IncomingReport, PackageFactsRow};
+    use crate::fleet::{Node, Outcome};
+
+    #[tokio::test]
+    async fn a_report_that_was_prepared_before_the_fleet_was_read_again_is_asked_for_again() {
+        let folder = testkit::folder();
+        let database = Database::open_sqlite(&folder.path().join("fettle.db"), 0).await.unwrap();
+        let fleet = Fleet::load(&database, Arc::new(TestClock::default())).await.unwrap();
+        let record = NodeRecord {
+            number: 0,
+            id: NodeId::create(&mut IdSource::seeded(1), START),
+            machine: None,
+            account_id: organization::default_account(),
+            region_id: organization::default_region(),
+            allows: Allows::SCAN,
+            agent_version: None,
+            certificate: None,
+            certificate_expires_at: None,
+            identity: None,
+            activation_id: None,
+            clone_of: None,
+            generation: 0,
+            enrolled_at: START,
+            retired_at: None,
+        };
+        fleet.write().insert(Node::new(record, "web-1".to_owned()));
+        let inventory = inventories::debian("web-1", 20, 1, START);
+        let (heading, sections) = section::write(&inventory);
+        let contents = Section::ALL.into_iter().map(|section| (sections[section].digest(), IncomingContent::Whole(sections[section].text().to_owned())));
+        let facts = domain::model::section::PackageFacts::of_all(&inventory).into_iter().map(|(package, facts)| PackageFactsRow { package, facts });
+        let report = IncomingReport { node_number: 0, heading, boot: None, digests: sections.digests(), contents: contents.collect(), facts: facts.collect() };
+
+        let prepared = prepare::prepare(&fleet, &database, report.clone()).await.unwrap_or_else(|_| panic!("the report is whole"));
+        fleet.write().n_reloads += 1;
+        let (answer, answered) = oneshot::channel();
+        fleet.work.send(Work::Report(Box::new(prepared), answer)).await.unwrap();
+        assert!(matches!(answered.await.unwrap(), Err(ReportError::Busy)));
+        assert_eq!(fleet.record(&database, report).await.unwrap(), Outcome::Recorded);
+    }
+}

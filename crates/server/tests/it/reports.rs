@@ -14,10 +14,13 @@ async fn a_machine_that_reports_again_stays_one_node_with_its_history() {
     let harness = Harness::new().await;
     let first = harness.report(debian("web-1", 20, 3, START)).await;
     harness.clock.advance_millis(HOUR_MS);
+    let n_found = |part: &str| nodes::list(&harness.app, &harness.operator, &ListNodes { q: Some(part.to_owned()), ..ListNodes::default() }).unwrap().n_found;
+    assert_eq!((n_found("WEB"), n_found("renamed")), (1, 0));
     let mut patched = debian("web-1", 20, 0, START.plus_millis(HOUR_MS));
     patched.name = "web-1-renamed".to_owned();
     let second = harness.report(patched).await;
     assert_eq!(first, second);
+    assert_eq!((n_found("web-1-R"), n_found(first.as_str())), (1, 1), "a search finds the new name, and the id");
     let page = nodes::list(&harness.app, &harness.operator, &ListNodes::default()).unwrap();
     assert_eq!((page.n_found, page.nodes[0].name.as_str()), (1, "web-1-renamed"));
     let (reports, _) = inventories::list_reports(&harness.app, &harness.operator, first.as_str(), &ListPage::default()).await.unwrap();
