@@ -15,15 +15,15 @@ use crate::printer::Printer;
 /// What the program can do.
 #[derive(Subcommand)]
 pub enum Command {
-    #[cfg(feature = "server")]
-    #[command(flatten)]
-    Server(server::Command),
     /// Judge this machine, or a folder that holds a system, without a server
     Scan(scan::Arguments),
-    /// Say what installing the missing patches would do to this machine, or to a folder, and change nothing
+    /// Say what installing the missing patches would do to it, and change nothing
     Plan(plan::Arguments),
     /// This machine as a node of a server elsewhere
     Agent(agent::Arguments),
+    #[cfg(feature = "server")]
+    #[command(flatten)]
+    Server(server::Command),
 }
 
 /// Runs a command.
