@@ -227,13 +227,10 @@ pub fn judge_standing<'b>(baseline: &'b Baseline, product: &str, standing: &Stan
     if of_installed.approval.is_approved() { Answer { state: PatchState::Installed, ..of_installed } } else { of_installed }
 }
 
-/// The first instant after `now` at which a delay of one of these versions passes.
-pub fn next_change(baseline: &Baseline, product: &str, newer: &[Newer], now: Timestamp) -> Option<Timestamp> {
-    let until = |version: &Newer| match select::select(baseline, product, &version.facts, now) {
-        Approval::Deferred { until, .. } => until.map(|until| until.plus_millis(1)),
-        _ => None,
-    };
-    newer.iter().filter_map(until).min()
+/// The first instant after `now` at which the answer about a package may be another.
+pub fn next_change(baseline: &Baseline, product: &str, standing: &Standing, newer: &[Newer], now: Timestamp) -> Option<Timestamp> {
+    let facts = std::iter::once(&standing.installed).chain(newer.iter().map(|newer| &newer.facts));
+    facts.filter_map(|facts| select::next_change(baseline, product, facts, now)).min()
 }
 
 /// Why a package is in its state.

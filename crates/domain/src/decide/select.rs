@@ -5,7 +5,7 @@
 //! apt too: they count from the vendor's release date, else from the first sighting.
 
 use crate::model::advisory::Advisory;
-use crate::model::baseline::{ApprovalRule, Baseline, ComplianceLevel, DelayFrom, PatchFilters};
+use crate::model::baseline::{ApprovalRule, Baseline, ComplianceLevel, Decision, DelayFrom, Exception, PatchFilters};
 use crate::model::compliance::{Reason, ReasonCode};
 use crate::model::glob::{self, Case};
 use crate::model::nevra;
@@ -118,6 +118,8 @@ pub enum Why<'b> {
     ApprovedEntry(&'b str),
     /// An entry of the approved list, which lets in security patches only.
     ApprovedEntrySecurityOnly(&'b str),
+    /// An exception that holds now.
+    Exception(&'b Exception),
     /// A global filter.
     GlobalFilter(&'static str),
     /// The baseline has no rules.
@@ -173,6 +175,10 @@ impl Why<'_> {
             Self::RejectedEntry(entry) => (ReasonCode::Rejected, format!("rejected by the list entry `{entry}`")),
             Self::ApprovedEntry(entry) => (ReasonCode::ApprovedByList, format!("approved by the list entry `{entry}`")),
             Self::ApprovedEntrySecurityOnly(entry) => (ReasonCode::NotSecurity, format!("the list entry `{entry}` approves security patches only, and this version is none")),
+            Self::Exception(exception) => {
+                let Exception { decision, owner, reason, until, .. } = exception;
+                (ReasonCode::Exception, format!("{} until {until} by an exception of {owner}: {reason}", decision.word()))
+            }
             Self::GlobalFilter(key) => (ReasonCode::GlobalFilter, format!("left out by the global filter on {key}")),
             Self::NoRules => (ReasonCode::NoRule, "the baseline has no rules".to_owned()),
             Self::NoRule => (ReasonCode::NoRule, "no rule of the baseline matches it".to_owned()),
@@ -195,6 +201,13 @@ impl Why<'_> {
 
 /// Decides about one version at `now`.
 pub fn select<'b>(baseline: &'b Baseline, product: &str, patch: &PatchFacts, now: Timestamp) -> Approval<'b> {
+    if let Some(exception) = active_exception(baseline, patch, now) {
+        let why = Why::Exception(exception);
+        return match exception.decision {
+            Decision::Approve => Approval::Approved { level: baseline.approved_patches_compliance_level, why },
+            Decision::Reject => Approval::Rejected { why },
+        };
+    }
     if let Some(entry) = listed(&baseline.rejected_patches, patch) {
         return Approval::Rejected { why: Why::RejectedEntry(entry) };
     }
@@ -209,6 +222,28 @@ pub fn select<'b>(baseline: &'b Baseline, product: &str, patch: &PatchFacts, now
         return Approval::NotApproved { why: Why::GlobalFilter(key) };
     }
     select_by_rules(&baseline.approval_rules, product, patch, now)
+}
+
+/// The exception about a patch that holds now; of several a rejecting one.
+fn active_exception<'b>(baseline: &'b Baseline, patch: &PatchFacts, now: Timestamp) -> Option<&'b Exception> {
+    let holds = |exception: &&Exception| exception.ends_at().is_some_and(|end| now <= end) && entry_names(&exception.patch, patch);
+    let mut active = baseline.exceptions.iter().filter(holds).peekable();
+    let first = active.peek().copied();
+    active.find(|exception| exception.decision == Decision::Reject).or(first)
+}
+
+/// The first instant after `now` at which the answer about a patch may be another: a delay has passed, or an
+/// exception has ended.
+pub fn next_change(baseline: &Baseline, product: &str, patch: &PatchFacts, now: Timestamp) -> Option<Timestamp> {
+    let until = match select(baseline, product, patch, now) {
+        Approval::Deferred { until, .. } => until,
+        Approval::Approved { why: Why::Exception(_), .. } | Approval::Rejected { why: Why::Exception(_) } => {
+            let about = baseline.exceptions.iter().filter(|exception| entry_names(&exception.patch, patch));
+            about.filter_map(Exception::ends_at).filter(|end| now <= *end).min()
+        }
+        _ => None,
+    };
+    until.map(|until| until.plus_millis(1))
 }
 
 /// The best answer that any rule gives: approval with the highest level, else the earliest
@@ -396,6 +431,9 @@ pub fn explain(baseline: &Baseline) -> Vec<String> {
         };
         let level = if rule.compliance_level == ComplianceLevel::Unspecified { String::new() } else { format!(" A missing one counts as {}.", rule.compliance_level.word()) };
         sentences.push(format!("Rule {}: approves {kind}{filters} {when}.{level}", at + 1));
+    }
+    for Exception { patch, decision, owner, reason, until } in &baseline.exceptions {
+        sentences.push(format!("Exception: `{patch}` is {} until {until}, by {owner}: {reason}.", decision.word()));
     }
     if !baseline.approved_patches.is_empty() {
         sentences.push(format!("Always approves {}.", join(&baseline.approved_patches)));

@@ -189,7 +189,8 @@ impl Standings {
         // Nearly every package is the newest there is.
         if offering.newer.is_empty() {
             let answer = judge::judge_standing(baseline, product, &standing, &[], now);
-            return JudgedStanding { byte: Byte::of(&answer, classification), about: None, next_change_at: None };
+            let next_change_at = if baseline.exceptions.is_empty() { None } else { judge::next_change(baseline, product, &standing, &[], now) };
+            return JudgedStanding { byte: Byte::of(&answer, classification), about: None, next_change_at };
         }
         let newer: Vec<_> = offering.newer.iter().map(|newer| Newer { facts: newer.facts(versions), offer: &newer.offer }).collect();
         let answer = judge::judge_standing(baseline, product, &standing, &newer, now);
@@ -197,7 +198,7 @@ impl Standings {
         JudgedStanding {
             byte: Byte::of(&answer, about.map_or(classification, |about| about.classification)),
             about: about.map(|about| about.version),
-            next_change_at: judge::next_change(baseline, product, &newer, now),
+            next_change_at: judge::next_change(baseline, product, &standing, &newer, now),
         }
     }
 }

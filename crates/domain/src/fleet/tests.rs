@@ -178,6 +178,14 @@ fn baselines() -> Vec<Baseline> {
     ] {
         all.push(baseline(text));
     }
+    let until = &NOW.plus_millis(2 * DAY_MS).to_string()[..10];
+    let exception = |patch: &str, decision: &str| format!("{{patch: '{patch}', decision: {decision}, owner: ada, reason: a test, until: {until}}}");
+    all.push(baseline(&format!(
+        "approval_rules: [{{approve_after_days: 0}}]\nrejected_patches_action: BLOCK\nexceptions: [{}, {}, {}]",
+        exception("package-0*", "REJECT"),
+        exception("package-1*", "APPROVE"),
+        exception("SA-1", "REJECT")
+    )));
     all
 }
 
@@ -185,7 +193,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn the_index_counts_as_judging_each_node_does(nodes in nodes(), order in proptest::collection::vec((0..11_usize, any::<bool>()), 1..5), days in 0..5_i64) {
+    fn the_index_counts_as_judging_each_node_does(nodes in nodes(), order in proptest::collection::vec((0..12_usize, any::<bool>()), 1..5), days in 0..5_i64) {
         let mut fleet = Fleet::default();
         let baselines = baselines();
         fleet.set_baseline(&DEFAULT, Some(baselines[0].clone()), NOW);

@@ -25,6 +25,8 @@ pub const FILTER_VALUE_LENGTH_MAX: usize = 64;
 pub const LIST_ENTRY_LENGTH_MAX: usize = 100;
 /// Longest approval delay.
 pub const APPROVE_AFTER_DAYS_MAX: u16 = 360;
+/// Longest text of an exception, in characters.
+pub const EXCEPTION_TEXT_LENGTH_MAX: usize = 200;
 
 /// The version of the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -68,6 +70,10 @@ pub struct Baseline {
     /// What rejection means for what is installed, and for dependencies.
     #[serde(default)]
     pub rejected_patches_action: RejectedPatchesAction,
+    /// Patches approved or rejected for a while, each by somebody. They end by themselves, and come before
+    /// everything else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<Exception>,
     /// Whether a node is compliant while a security update exists that is not approved (yet).
     #[serde(default, skip_serializing_if = "AvailableSecurityUpdates::is_compliant")]
     pub available_security_updates_compliance_status: AvailableSecurityUpdates,
@@ -75,6 +81,61 @@ pub struct Baseline {
 
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+/// A patch that is approved or rejected for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Exception {
+    /// What, as in the lists of approved and rejected patches.
+    pub patch: String,
+    /// What is decided.
+    pub decision: Decision,
+    /// Who answers for it.
+    pub owner: String,
+    /// Why.
+    pub reason: String,
+    /// The last day on which it holds (`YYYY-MM-DD`, UTC).
+    pub until: String,
+}
+
+/// What an exception decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Decision {
+    /// The patch is approved, whatever rules and lists say.
+    Approve,
+    /// The patch is rejected.
+    Reject,
+}
+
+impl Decision {
+    /// As part of a sentence.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Approve => "approved",
+            Self::Reject => "rejected",
+        }
+    }
+}
+
+impl Exception {
+    /// The last instant at which it holds.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        Some(Timestamp::parse_date(&self.until)?.plus_millis(crate::model::time::DAY_MS - 1))
+    }
+
+    fn check(&self, place: &str, wrong: &mut Vec<String>) {
+        for (key, text) in [("patch", &self.patch), ("owner", &self.owner), ("reason", &self.reason)] {
+            let n = text.chars().count();
+            if text.trim().is_empty() || n > EXCEPTION_TEXT_LENGTH_MAX {
+                wrong.push(format!("{place}.{key}: must have 1 to {EXCEPTION_TEXT_LENGTH_MAX} characters"));
+            }
+        }
+        if self.ends_at().is_none() {
+            wrong.push(format!("{place}.until: `{}` is not a day such as 2026-11-24", self.until));
+        }
+    }
 }
 
 /// What a security update that exists and is not approved means for a node.
@@ -290,6 +351,11 @@ impl Baseline {
     }
 
     /// What is not possible in it, a sentence each.
+    /// Exceptions that hold now and end within some time.
+    pub fn ending_exceptions(&self, now: Timestamp, within_ms: i64) -> impl Iterator<Item = &Exception> {
+        self.exceptions.iter().filter(move |exception| exception.ends_at().is_some_and(|end| now <= end && end <= now.plus_millis(within_ms)))
+    }
+
     /// Whether a security update that it does not approve makes a node non-compliant.
     pub fn counts_available(&self) -> bool {
         !self.available_security_updates_compliance_status.is_compliant()
@@ -315,6 +381,12 @@ impl Baseline {
         }
         for (at, rule) in self.approval_rules.iter().take(RULES_MAX).enumerate() {
             rule.check(&format!("approval_rules[{at}]"), &mut wrong);
+        }
+        if self.exceptions.len() > LIST_ENTRIES_MAX {
+            wrong.push(format!("exceptions: {} entries are more than the limit of {LIST_ENTRIES_MAX}", self.exceptions.len()));
+        }
+        for (at, exception) in self.exceptions.iter().take(LIST_ENTRIES_MAX).enumerate() {
+            exception.check(&format!("exceptions[{at}]"), &mut wrong);
         }
         check_list("approved_patches", &self.approved_patches, &mut wrong);
         check_list("rejected_patches", &self.rejected_patches, &mut wrong);
@@ -470,6 +542,7 @@ fn predefined_for(operating_system: OperatingSystem) -> NamedBaseline {
         approved_patches_enable_non_security: false,
         rejected_patches: Vec::new(),
         rejected_patches_action: RejectedPatchesAction::AllowAsDependency,
+        exceptions: Vec::new(),
         available_security_updates_compliance_status: AvailableSecurityUpdates::Compliant,
     };
     let id = format!("pb-0000000000000{id}");
@@ -550,6 +623,13 @@ mod tests {
         let error = error("aproved_patches: [curl]\n");
         assert!(error.to_string().contains("aproved_patches"), "{error}");
         assert_eq!(error.hint(), Some("did you mean `approved_patches`?"));
+    }
+
+    #[test]
+    fn an_exception_needs_an_owner_a_reason_and_an_end() {
+        let error = error("exceptions:\n- {patch: curl, decision: REJECT, owner: '', reason: r, until: 2026-02-30}\n").to_string();
+        assert!(error.contains("exceptions[0].owner: must have 1 to 200 characters") && error.contains("exceptions[0].until: `2026-02-30` is not a day"), "{error}");
+        assert!(Baseline::parse(&format!("{MINIMAL}exceptions:\n- {{patch: curl, decision: REJECT, owner: ada}}\n")).unwrap_err().to_string().contains("missing field"));
     }
 
     #[test]

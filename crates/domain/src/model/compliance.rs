@@ -217,6 +217,8 @@ pub enum ReasonCode {
     PatchesMissing,
     /// Security updates exist that the baseline does not approve, and it says that this matters.
     SecurityUpdatesAvailable,
+    /// Somebody decided it for a while.
+    Exception,
     /// Some installed patches are rejected.
     PatchesRejected,
     /// Nothing is wrong.

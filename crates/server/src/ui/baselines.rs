@@ -7,7 +7,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use domain::decide::select;
 use domain::model::baseline::{self, Baseline, NamedBaseline};
 use domain::model::platform::OperatingSystem;
-use domain::model::time::Timestamp;
+use domain::model::time::{DAY_MS, Timestamp};
 use maud::{Markup, html};
 use serde::Deserialize;
 use store::baselines::BaselineVersion;
@@ -40,9 +40,27 @@ pub async fn list(State(app): State<App>, session: BrowserSession) -> Html<Strin
                 }
             } }
         }
+        (ending(&all, app.now()))
         (choose(&all, &session))
     };
     layout::page("Baselines", Section::Baselines, &session, &body)
+}
+
+/// Exceptions are announced for so long before they end.
+const ANNOUNCED_MS: i64 = 14 * DAY_MS;
+
+fn ending(all: &[BaselineToday], now: Timestamp) -> Markup {
+    let ending: Vec<_> = all.iter().flat_map(|today| today.named.baseline.ending_exceptions(now, ANNOUNCED_MS).map(move |exception| (&today.named, exception))).collect();
+    html! {
+        @if !ending.is_empty() {
+            section.notice {
+                h2 { "Exceptions that end soon" }
+                ul.plain { @for (named, exception) in ending { li {
+                    a href={ "/baselines/" (named.id) } { (named.baseline.name) } ": " code { (exception.patch) } " is " (exception.decision.word()) " until " (exception.until) ", by " (exception.owner) ": " (exception.reason)
+                } } }
+            }
+        }
+    }
 }
 
 /// The form that says whom a baseline judges.

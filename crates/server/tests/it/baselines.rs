@@ -129,6 +129,26 @@ async fn security_updates_that_wait_may_count() {
 }
 
 #[tokio::test]
+async fn an_exception_ends_by_itself_and_is_announced() {
+    let harness = fleet().await;
+    let until = &START.plus_millis(DAY_MS).to_string()[..10];
+    let text = format!("{NOTHING}approval_rules:\n- approve_after_days: 0\nexceptions:\n- patch: '*'\n  decision: REJECT\n  owner: ada\n  reason: the audit\n  until: {until}\n");
+    post(&harness, "/baselines", &json!({ "document": text })).await;
+    post(&harness, "/baselines/assign", &json!({ "operating_system": "DEBIAN", "baseline": "nothing" })).await;
+    assert_eq!(n_non_compliant(&harness).await, 0);
+    let id = node(&harness, "web-1").await["id"].as_str().unwrap().to_owned();
+    let rows = harness.get(&format!("/api/v1/nodes/{id}/patches?state=AVAILABLE_SECURITY_UPDATE")).await.json();
+    assert_eq!(rows["items"][0]["reason"], json!({ "code": "exception", "text": format!("rejected until {until} by an exception of ada: the audit") }));
+    let cookie = harness.sign_in().await;
+    let page = harness.page("/baselines", &cookie).await.body;
+    assert!(page.contains("Exceptions that end soon") && page.contains(&format!("rejected until {until}")), "{page}");
+    harness.clock.advance_millis(DAY_MS + DAY_MS / 2);
+    assert_eq!(n_non_compliant(&harness).await, 2, "no scan was needed");
+    let page = harness.page("/baselines", &cookie).await.body;
+    assert!(!page.contains("Exceptions that end soon"), "{page}");
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_is_refused_with_its_place() {
     let harness = fleet().await;
     for (document, message, hint) in [
