@@ -251,7 +251,7 @@ pub fn next_change(baseline: &Baseline, product: &str, patch: &PatchFacts, now: 
 fn select_by_rules<'b>(rules: &'b [ApprovalRule], product: &str, patch: &PatchFacts, now: Timestamp) -> Approval<'b> {
     let mut best = Approval::NotApproved { why: if rules.is_empty() { Why::NoRules } else { Why::NoRule } };
     for (at, rule) in rules.iter().enumerate() {
-        if first_mismatch(&rule.filters, product, patch).is_none() {
+        if lets_through(&rule.filters, product, patch) {
             let approval = apply_rule(rule, at + 1, patch, now);
             if rank(&approval) > rank(&best) {
                 best = approval;
@@ -293,6 +293,11 @@ fn apply_rule<'b>(rule: &'b ApprovalRule, number: usize, patch: &PatchFacts, now
         (Some(until), Some(appeared_at)) if now > until => approved(Why::DelayPassed { rule: number, days: days.into(), appeared_at }),
         _ => Approval::Deferred { until, why: Why::DelayRuns { rule: number, days: days.into(), until } },
     }
+}
+
+/// Whether a patch has a value of every filter.
+pub fn lets_through(filters: &PatchFilters, product: &str, patch: &PatchFacts) -> bool {
+    first_mismatch(filters, product, patch).is_none()
 }
 
 /// The key of the first filter that keeps the patch out.

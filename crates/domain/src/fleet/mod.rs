@@ -14,7 +14,7 @@ mod versions;
 
 use std::collections::{HashMap, HashSet};
 
-use crate::decide::select::Approval;
+use crate::decide::select::{self, Approval, PatchFacts};
 use crate::fleet::lists::Lists;
 use crate::fleet::standings::Standings;
 use crate::fleet::tally::TallyOf;
@@ -319,19 +319,34 @@ impl Fleet {
         preview
     }
 
+    /// Every newer version that a node of an operating system is offered, once for each product.
+    fn offered(&self, system: OperatingSystem) -> impl Iterator<Item = (&str, VersionNumber, PatchFacts<'_>)> {
+        let mut seen = HashSet::new();
+        let contexts = self.contexts.iter().filter(move |context| context.operating_system == Some(system));
+        let standings = contexts.flat_map(|context| context.members.iter().map(|number| (context.product.as_str(), *number)));
+        let versions = standings.flat_map(|(product, number)| self.standings.newer(number, &self.versions).map(move |(version, facts)| (product, version, facts)));
+        versions.filter(move |(product, version, _)| seen.insert((*product, *version)))
+    }
+
     /// What a baseline says of every newer version that a node of an operating system is offered, product by
     /// product: `visit` gets the product, the version and the approval.
     pub fn select_offered<'b>(&self, system: OperatingSystem, baseline: &'b Baseline, now: Timestamp, mut visit: impl FnMut(&str, VersionNumber, Approval<'b>)) {
-        let mut seen = HashSet::new();
-        for context in self.contexts.iter().filter(|context| context.operating_system == Some(system)) {
-            for &number in &context.members {
-                for (version, approval) in self.standings.select_newer(number, &self.versions, baseline, &context.product, now) {
-                    if seen.insert((context.product.as_str(), version)) {
-                        visit(&context.product, version, approval);
-                    }
-                }
+        for (product, version, facts) in self.offered(system) {
+            visit(product, version, select::select(baseline, product, &facts, now));
+        }
+    }
+
+    /// The numbers, from 1, of a baseline's rules whose filters let through no newer version that a node is
+    /// offered today.
+    pub fn idle_rules(&self, baseline: &Baseline) -> Vec<usize> {
+        let mut idle: Vec<_> = baseline.approval_rules.iter().zip(1..).collect();
+        for (product, _, facts) in self.offered(baseline.operating_system) {
+            idle.retain(|(rule, _)| !select::lets_through(&rule.filters, product, &facts));
+            if idle.is_empty() {
+                break;
             }
         }
+        idle.into_iter().map(|(_, number)| number).collect()
     }
 
     /// Whether the nodes of a context are judged by the baseline of this scope.

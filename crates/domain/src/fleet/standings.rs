@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use crate::decide::judge::{self, INSTALLED_APPEARED_AT, Newer, Standing};
-use crate::decide::select::{self, Approval, PatchFacts};
+use crate::decide::select::PatchFacts;
 use crate::fleet::intern::Interner;
 use crate::fleet::tally::Byte;
 use crate::fleet::versions::{VersionFacts, VersionKey, VersionNumber, Versions};
@@ -168,13 +168,10 @@ impl Standings {
         Some(standings)
     }
 
-    /// What a baseline says of each newer version of a standing.
-    pub fn select_newer<'b>(&self, number: u32, versions: &Versions, baseline: &'b Baseline, product: &str, now: Timestamp) -> impl Iterator<Item = (VersionNumber, Approval<'b>)> {
+    /// What is known of each newer version of a standing.
+    pub fn newer<'a>(&'a self, number: u32, versions: &'a Versions) -> impl Iterator<Item = (VersionNumber, PatchFacts<'a>)> {
         let (_, offering) = self.standings.get(number);
-        self.offerings.get(*offering).newer.iter().map(move |newer| {
-            let facts = newer.facts(versions);
-            (newer.version, select::select(baseline, product, &facts, now))
-        })
+        self.offerings.get(*offering).newer.iter().map(|newer| (newer.version, newer.facts(versions)))
     }
 
     /// Judges one standing.

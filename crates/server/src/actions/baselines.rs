@@ -285,7 +285,13 @@ fn warnings(state: &State, baseline: &Baseline) -> Vec<String> {
     let everywhere = first.into_iter().filter(|problem| others.iter().all(|other| other.iter().any(|other| subject(other) == subject(problem))));
     let contradictions = baseline.approved_patches.iter().filter(|entry| baseline.rejected_patches.contains(entry));
     let contradictions = contradictions.map(|entry| format!("`{entry}` is in both lists: it is rejected"));
-    everywhere.map(|problem| problem.message).chain(contradictions).collect()
+    let mut warnings: Vec<_> = everywhere.map(|problem| problem.message).chain(contradictions).collect();
+    for number in state.index.idle_rules(baseline) {
+        if !warnings.iter().any(|known| known.starts_with(&format!("rule {number} "))) {
+            warnings.push(format!("rule {number} matches no patch that a node is offered today"));
+        }
+    }
+    warnings
 }
 
 /// What a baseline says of a patch that a node is offered.

@@ -52,6 +52,18 @@ async fn a_preview_is_what_saving_and_choosing_does() {
     let until = START.plus_millis(30 * DAY_MS + 1);
     assert_eq!(patch["deferred_until"], until.to_string());
     assert_eq!(n_non_compliant(&harness).await, 2, "a preview changes nothing");
+    let idle = format!(
+        "{CAREFUL}- approve_after_days: 1\n  filters: {{section: [games]}}\n- approve_after_days: 1\n  filters: {{product: [Debian99]}}\napproved_patches: [a]\nrejected_patches: [a]\n"
+    );
+    let preview = post(&harness, "/baselines/preview", &json!({ "document": idle })).await;
+    assert_eq!(
+        preview["warnings"],
+        json!([
+            "rule 3 can never match: its product filter wants `Debian99`, and this node has `Debian12`",
+            "`a` is in both lists: it is rejected",
+            "rule 2 matches no patch that a node is offered today"
+        ])
+    );
 
     let saved = post(&harness, "/baselines", &json!({ "document": CAREFUL, "reason": "we are careful" })).await;
     assert_eq!((&saved["version"], &saved["judges"]), (&1.into(), &json!([])));
