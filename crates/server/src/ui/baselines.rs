@@ -25,6 +25,7 @@ pub async fn list(State(app): State<App>, session: BrowserSession) -> Html<Strin
     let body = html! {
         div.title { h1 { "Baselines" } a.button href="/baselines/new" { "New baseline" } }
         p.quiet { "A baseline says which patches are approved for one operating system. It judges the nodes of a patch group, or all others of its system." }
+        (ending(&all, app.now()))
         section.card.flush {
             div.scroll { table.cards {
                 thead { tr { th { "Baseline" } th { "Operating system" } th { "Judges" } th { "What it does" } } }
@@ -40,7 +41,6 @@ pub async fn list(State(app): State<App>, session: BrowserSession) -> Html<Strin
                 }
             } }
         }
-        (ending(&all, app.now()))
         (choose(&all, &session))
     };
     layout::page("Baselines", Section::Baselines, &session, &body)
