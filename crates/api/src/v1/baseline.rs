@@ -133,8 +133,8 @@ pub struct PreviewedPatch {
     pub before: String,
     /// The state that it would have.
     pub after: String,
-    /// When a delay would pass, where one would run.
-    pub deferred_until: Option<String>,
+    /// When that state would change by itself: a delay passes, or an exception ends.
+    pub changes_at: Option<String>,
     /// Nodes that have the package so.
     pub n_nodes: u32,
 }

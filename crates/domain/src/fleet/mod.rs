@@ -118,8 +118,8 @@ pub struct StateChange {
     pub before: Option<PatchState>,
     /// The state that it would have.
     pub after: Option<PatchState>,
-    /// When a delay of it would pass.
-    pub deferred_until: Option<Timestamp>,
+    /// When that would change by itself: a delay passes, or an exception ends.
+    pub changes_at: Option<Timestamp>,
     /// Nodes that have the package so.
     pub n_nodes: u32,
 }
@@ -308,7 +308,7 @@ impl Fleet {
                         about: answer.about.or_else(|| context.about.get(&number).copied()),
                         before: before.state(),
                         after: answer.byte.state(),
-                        deferred_until: answer.next_change_at,
+                        changes_at: answer.next_change_at,
                         n_nodes,
                     };
                     preview.changes.extend((n_nodes > 0).then_some(change));

@@ -238,8 +238,8 @@ pub fn preview(app: &App, _caller: &Caller, request: &PreviewBaseline) -> Result
                 preview.nodes.push(PreviewedNode { id, name: node.name.clone(), n_missing: today.n_missing(), n_missing_then: then.n_missing() });
             }
         }
-        for StateChange { installed, about, before, after, deferred_until, n_nodes } in changed.changes {
-            let row = patches.entry((about.unwrap_or(installed), before, after)).or_insert((deferred_until, 0));
+        for StateChange { installed, about, before, after, changes_at, n_nodes } in changed.changes {
+            let row = patches.entry((about.unwrap_or(installed), before, after)).or_insert((changes_at, 0));
             row.1 += n_nodes;
         }
     }
@@ -250,7 +250,7 @@ pub fn preview(app: &App, _caller: &Caller, request: &PreviewBaseline) -> Result
     let words = |state: Option<PatchState>| state.map(|state| state.code().to_owned()).unwrap_or_default();
     preview.patches = patches
         .into_iter()
-        .map(|((version, before, after), (deferred_until, n_nodes))| {
+        .map(|((version, before, after), (changes_at, n_nodes))| {
             let key = state.index.versions.key(version);
             PreviewedPatch {
                 name: key.name.to_owned(),
@@ -258,7 +258,7 @@ pub fn preview(app: &App, _caller: &Caller, request: &PreviewBaseline) -> Result
                 version: key.version.to_owned(),
                 before: words(before),
                 after: words(after),
-                deferred_until: deferred_until.map(|until| until.to_string()),
+                changes_at: changes_at.map(|until| until.to_string()),
                 n_nodes,
             }
         })

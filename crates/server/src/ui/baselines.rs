@@ -274,7 +274,7 @@ fn effects(preview: &BaselinePreview) -> Markup {
                     tbody { @for patch in preview.patches.iter().take(100) { tr {
                         td { (patch.name) span.quiet { ":" (patch.architecture) " " (patch.version) } }
                         td data-label="Today" { (state_words(&patch.before)) }
-                        td data-label="Then" { (state_words(&patch.after)) @if let Some(until) = &patch.deferred_until { div.quiet { "approved on " (until) } } }
+                        td data-label="Then" { (state_words(&patch.after)) @if let Some(until) = &patch.changes_at { div.quiet { "until " (until) } } }
                         td.number data-label="Nodes" { (patch.n_nodes) }
                     } } }
                 } }

@@ -50,7 +50,7 @@ async fn a_preview_is_what_saving_and_choosing_does() {
     let patch = &preview["patches"][0];
     assert_eq!((&patch["before"], &patch["after"], &patch["n_nodes"]), (&"MISSING".into(), &"AVAILABLE_SECURITY_UPDATE".into(), &2.into()));
     let until = START.plus_millis(30 * DAY_MS + 1);
-    assert_eq!(patch["deferred_until"], until.to_string());
+    assert_eq!(patch["changes_at"], until.to_string());
     assert_eq!(n_non_compliant(&harness).await, 2, "a preview changes nothing");
     let idle = format!(
         "{CAREFUL}- approve_after_days: 1\n  filters: {{section: [games]}}\n- approve_after_days: 1\n  filters: {{product: [Debian99]}}\napproved_patches: [a]\nrejected_patches: [a]\n"

@@ -242,7 +242,7 @@ fn print_preview(preview: &BaselinePreview, printer: &Printer) {
         printer.line("");
         let words = |code: &str| code.to_lowercase().replace('_', " ");
         let rows = preview.patches.iter().map(|patch| {
-            let until = patch.deferred_until.as_ref().map(|until| format!(", approved on {until}")).unwrap_or_default();
+            let until = patch.changes_at.as_ref().map(|until| format!(", until {until}")).unwrap_or_default();
             [format!("{}:{}", patch.name, patch.architecture), patch.version.clone(), words(&patch.before), words(&patch.after) + &until, patch.n_nodes.to_string()]
         });
         printer.table(["patch", "version", "today", "then", "nodes"], rows);
