@@ -57,6 +57,23 @@ pub fn run(root: &Root, tool: &'static str, fixed: &[&str], changes: &[Change], 
     command::output(root, tool, &arguments, PATIENCE)
 }
 
+/// Asks a tool that prints a step a line, and ends well when it could do all of it.
+pub fn ask<S: IntoIterator<Item = Step>>(
+    root: &Root,
+    tool: &'static str,
+    fixed: &[&str],
+    changes: &[Change],
+    argument: impl Fn(&Change) -> String,
+    parse: impl Fn(&str) -> S,
+) -> Result<Printed, SimulateError> {
+    let tool = find_tool(root, &[tool])?;
+    let output = run(root, tool, fixed, changes, argument)?;
+    if output.code != Some(0) {
+        return Err(refused(tool, &output));
+    }
+    Ok(Printed { steps: output.stdout.lines().flat_map(parse).collect(), remarks: Vec::new() })
+}
+
 /// The error of a tool that did not get as far as a transaction, in its own words.
 pub fn refused(tool: &'static str, output: &Output) -> SimulateError {
     let words = if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr };

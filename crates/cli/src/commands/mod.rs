@@ -18,7 +18,7 @@ pub enum Command {
     /// Judge this machine, or a folder that holds a system, without a server
     Scan(scan::Arguments),
     /// Say what installing the missing patches would do to it, and change nothing
-    Plan(plan::Arguments),
+    Plan(scan::Arguments),
     /// This machine as a node of a server elsewhere
     Agent(agent::Arguments),
     #[cfg(feature = "server")]

@@ -7,21 +7,11 @@ use domain::model::scan_report::PatchRow;
 use domain::model::transaction::{Action, Change, Step, Transaction};
 use serde::Serialize;
 
-use crate::commands::scan::{Judged, Subject};
+use crate::commands::scan::{Arguments, Judged};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::printer::{Format, Printer};
 use crate::settings;
-
-/// Arguments of `fettle plan`.
-#[derive(clap::Args)]
-pub struct Arguments {
-    #[command(flatten)]
-    subject: Subject,
-    /// How to print the result
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
-}
 
 /// What is printed as JSON.
 #[derive(Serialize)]
@@ -40,7 +30,7 @@ pub fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
         let failure = Failure::new("a plan needs root: the package manager reads what only root may", "run it with sudo");
         return Err(failure.into());
     }
-    let Some(judged) = arguments.subject.judge(printer)? else { return Ok(Exit::Usage) };
+    let Some(judged) = arguments.judge(printer)? else { return Ok(Exit::Usage) };
     let plan = simulate(&judged)?;
     match arguments.format {
         Format::Json => printer.json(&plan)?,

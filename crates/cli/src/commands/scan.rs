@@ -22,19 +22,9 @@ use crate::failure::Failure;
 use crate::printer::{Format, Printer};
 use crate::settings;
 
-/// Arguments of `fettle scan`.
+/// Arguments of `fettle scan` and `fettle plan`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    #[command(flatten)]
-    subject: Subject,
-    /// How to print the result
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
-}
-
-/// What is judged, and by what.
-#[derive(clap::Args)]
-pub struct Subject {
     /// Folder that holds the system to scan
     #[arg(long, default_value = "/", value_name = "DIR")]
     root: PathBuf,
@@ -47,6 +37,9 @@ pub struct Subject {
     /// Days after which package lists are too old to prove anything
     #[arg(long, value_name = "DAYS", default_value_t = LIST_AGE_DAYS_MAX)]
     max_list_age: u16,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
 }
 
 /// A system that was judged.
@@ -59,7 +52,7 @@ pub struct Judged {
     pub report: ScanReport,
 }
 
-impl Subject {
+impl Arguments {
     /// Collects and judges; `None` when the baseline is unusable, which is said.
     pub fn judge(&self, printer: &Printer) -> anyhow::Result<Option<Judged>> {
         let custom = match self.baseline.as_deref().map(read_baseline).transpose() {
@@ -80,7 +73,7 @@ impl Subject {
 
 /// Scans and prints. The exit code is the verdict.
 pub fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
-    let Some(judged) = arguments.subject.judge(printer)? else { return Ok(Exit::Usage) };
+    let Some(judged) = arguments.judge(printer)? else { return Ok(Exit::Usage) };
     match arguments.format {
         Format::Json => printer.json(&judged.report)?,
         Format::Table => print(&judged.report, printer),

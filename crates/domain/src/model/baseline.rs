@@ -122,7 +122,7 @@ impl Decision {
 impl Exception {
     /// The last instant at which it holds.
     pub fn ends_at(&self) -> Option<Timestamp> {
-        Some(Timestamp::parse_date(&self.until)?.plus_millis(crate::model::time::DAY_MS - 1))
+        Timestamp::parse_end_of_date(&self.until)
     }
 
     fn check(&self, place: &str, wrong: &mut Vec<String>) {
@@ -397,8 +397,7 @@ impl Baseline {
 impl ApprovalRule {
     /// The last instant of the cut-off date's day, when there is one.
     pub fn cut_off(&self) -> Option<Timestamp> {
-        let day = Timestamp::parse_date(self.approve_until_date.as_deref()?)?;
-        Some(day.plus_millis(crate::model::time::DAY_MS - 1))
+        Timestamp::parse_end_of_date(self.approve_until_date.as_deref()?)
     }
 
     fn check(&self, place: &str, wrong: &mut Vec<String>) {

@@ -54,6 +54,11 @@ impl Timestamp {
         let instant = jiff::tz::Offset::UTC.to_timestamp(date.to_datetime(jiff::civil::Time::midnight())).ok()?;
         (date.to_string() == text).then_some(Self(instant.as_millisecond()))
     }
+
+    /// The last instant of a day written `YYYY-MM-DD`, in UTC.
+    pub fn parse_end_of_date(text: &str) -> Option<Self> {
+        Self::parse_date(text).map(|start| start.plus_millis(DAY_MS - 1))
+    }
 }
 
 impl fmt::Display for Timestamp {

@@ -10,12 +10,12 @@ use domain::model::baseline::{Baseline, NamedBaseline};
 use domain::model::compliance::PatchState;
 use domain::model::id::BaselineId;
 use domain::model::platform::OperatingSystem;
-use domain::model::time::{DAY_MS, Timestamp};
+use domain::model::time::Timestamp;
 use store::AuditEntry;
 use store::baselines::BaselineVersion;
 
 use crate::App;
-use crate::actions::{ActionError, Caller};
+use crate::actions::{ActionError, Caller, end_of_day};
 use crate::fleet::State;
 
 /// Longest reason of a change.
@@ -310,10 +310,7 @@ pub fn list_approvals<T>(app: &App, _caller: &Caller, id: &str, on: Option<&str>
     let now = app.now();
     let at = match on.map(str::trim).filter(|day| !day.is_empty()) {
         None => now,
-        Some(day) => {
-            let parsed = Timestamp::parse_date(day).ok_or_else(|| ActionError::invalid("on", format!("`{day}` is not a day such as 2026-12-24")))?;
-            parsed.plus_millis(DAY_MS - 1)
-        }
+        Some(day) => end_of_day("on", day)?,
     };
     let state = app.current_fleet(now);
     let named = find_named(&state, id)?;

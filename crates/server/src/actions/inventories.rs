@@ -7,13 +7,13 @@ use domain::model::content::{Content, Side, for_each_difference};
 use domain::model::id::NodeId;
 use domain::model::inventory::Inventory;
 use domain::model::section::{self, Heading, PackageFacts, PackageLine, PerSection, Section};
-use domain::model::time::{DAY_MS, Timestamp};
+use domain::model::time::Timestamp;
 use store::reports::ReportRecord;
 use store::{ReadTx, StoreError};
 
 use crate::App;
 use crate::actions::nodes::{find_number, parse_id};
-use crate::actions::{ActionError, Caller, cut_page, decode_cursor, page_limit};
+use crate::actions::{ActionError, Caller, cut_page, decode_cursor, end_of_day, page_limit};
 
 /// What a node has now, as far as it reported.
 pub(crate) async fn read_current(app: &App, id: &NodeId) -> Result<Option<Inventory>, ActionError> {
@@ -162,9 +162,4 @@ fn join_change(changes: &mut Vec<Change>, section: Section, line: &str) {
         Some(change) => change.after = Some(line.to_owned()),
         None => changes.push(Change { section, before: None, after: Some(line.to_owned()) }),
     }
-}
-
-fn end_of_day(field: &'static str, day: &str) -> Result<Timestamp, ActionError> {
-    let start = Timestamp::parse_date(day).ok_or_else(|| ActionError::invalid(field, format!("`{day}` is not a day such as 2026-11-24")))?;
-    Ok(start.plus_millis(DAY_MS - 1))
 }

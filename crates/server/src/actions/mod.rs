@@ -15,6 +15,7 @@ pub mod reports;
 pub mod sessions;
 
 use domain::model::id::SessionId;
+use domain::model::time::Timestamp;
 use store::StoreError;
 
 use crate::fleet::ReportError;
@@ -117,6 +118,11 @@ fn search_text(text: Option<&str>) -> Result<Option<String>, ActionError> {
         return Err(ActionError::invalid("q", format!("the search text must be plain and have at most {SEARCH_LENGTH_MAX} bytes")));
     }
     Ok(text.map(str::to_owned))
+}
+
+/// The last instant of a day that a person wrote.
+fn end_of_day(field: &'static str, day: &str) -> Result<Timestamp, ActionError> {
+    Timestamp::parse_end_of_date(day).ok_or_else(|| ActionError::invalid(field, format!("`{day}` is not a day such as 2026-11-24")))
 }
 
 /// A page from one row more than it may have: the rows, and the cursor when more follow.

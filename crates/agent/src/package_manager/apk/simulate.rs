@@ -12,12 +12,7 @@ const ARGUMENTS: [&str; 6] = ["--no-interactive", "--no-progress", "--cache-max-
 
 /// Asks it for exact versions.
 pub fn simulate(root: &Root, changes: &[Change]) -> Result<Printed, SimulateError> {
-    let tool = simulate::find_tool(root, &[TOOL])?;
-    let output = simulate::run(root, tool, &ARGUMENTS, changes, |change| format!("{}={}", change.name, change.version))?;
-    if output.code != Some(0) {
-        return Err(simulate::refused(tool, &output));
-    }
-    Ok(Printed { steps: output.stdout.lines().filter_map(parse).collect(), remarks: Vec::new() })
+    simulate::ask(root, TOOL, &ARGUMENTS, changes, |change| format!("{}={}", change.name, change.version), parse)
 }
 
 /// `(1/3) Upgrading NAME (OLD -> NEW)`, `Installing NAME (NEW)`, `Purging NAME (OLD)`; a tag of the repository

@@ -11,16 +11,11 @@ const ARGUMENTS: [&str; 4] = ["--quiet", "--simulate", "--option=APT::Get::Show-
 
 /// Asks it for exact versions.
 pub fn simulate(root: &Root, changes: &[Change]) -> Result<Printed, SimulateError> {
-    let tool = simulate::find_tool(root, &[TOOL])?;
     let wish = |change: &Change| match change.architecture.as_str() {
         "all" => format!("{}={}", change.name, change.version),
         architecture => format!("{}:{architecture}={}", change.name, change.version),
     };
-    let output = simulate::run(root, tool, &ARGUMENTS, changes, wish)?;
-    if output.code != Some(0) {
-        return Err(simulate::refused(tool, &output));
-    }
-    Ok(Printed { steps: output.stdout.lines().filter_map(parse).collect(), remarks: Vec::new() })
+    simulate::ask(root, TOOL, &ARGUMENTS, changes, wish, parse)
 }
 
 /// `Inst NAME [OLD] (NEW ORIGIN:VERSION/SUITE, … [ARCHITECTURE]) …`, without the old version of what is new;

@@ -16,15 +16,10 @@ const ARGUMENTS: [&str; 4] = ["--sync", "--sysupgrade", "--print", "--print-form
 
 /// Asks it for an upgrade of the whole system.
 pub fn simulate(root: &Root, database: &Path) -> Result<Printed, SimulateError> {
-    let tool = simulate::find_tool(root, &[TOOL])?;
-    let output = simulate::run(root, tool, &ARGUMENTS, &[], |_| String::new())?;
-    if output.code != Some(0) {
-        return Err(simulate::refused(tool, &output));
-    }
     // It prints what comes, and not what goes.
     let installed = read_local(&database.join("local"), &mut Vec::new()).unwrap_or_default();
     let installed: BTreeSet<&str> = installed.iter().map(|package| package.name.as_str()).collect();
-    Ok(Printed { steps: output.stdout.lines().flat_map(|line| parse(line, &installed)).collect(), remarks: Vec::new() })
+    simulate::ask(root, TOOL, &ARGUMENTS, &[], |_| String::new(), |line| parse(line, &installed))
 }
 
 fn parse(line: &str, installed: &BTreeSet<&str>) -> Vec<Step> {
