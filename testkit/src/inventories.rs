@@ -26,6 +26,7 @@ pub fn debian(name: &str, n_packages: usize, n_security: usize, now: Timestamp) 
         reboot: Reboot::NotPending,
         host: Host::default(),
         problems: Vec::new(),
+        has_feed: false,
     }
 }
 
@@ -57,6 +58,7 @@ fn security_update(package: &InstalledPackage) -> AvailableVersion {
         version: "1.0-1+deb12u1".to_owned(),
         offer: Offer::Candidate,
         source: package.source.clone(),
+        source_version: None,
         section: package.section.clone(),
         priority: package.priority.clone(),
         repositories: vec![1],

@@ -2,6 +2,7 @@
 //! databases. Depended on by tests only.
 
 pub mod clock;
+pub mod feeds;
 pub mod inventories;
 pub mod postgres;
 pub mod roots;

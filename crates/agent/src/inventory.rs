@@ -70,6 +70,7 @@ pub fn collect(root: &Root, cache: Option<&Path>, now: Timestamp) -> Result<Inve
         reboot,
         host: Host::default(),
         problems,
+        has_feed: false,
     })
 }
 

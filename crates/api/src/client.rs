@@ -10,6 +10,7 @@ use crate::v1::activation::{Activation, CreateActivation, CreatedActivation};
 use crate::v1::baseline::{
     AssignBaseline, Assignment, Baseline, BaselineDetail, BaselinePreview, BaselineVersion, DeleteBaseline, ListApprovals, PatchApproval, PreviewBaseline, SaveBaseline,
 };
+use crate::v1::feed::{AddFeed, Feed};
 use crate::v1::key::{RotateKey, RotatedKey};
 use crate::v1::node::{BetweenDays, Change, Changed, EditTags, ListNodePatches, ListNodes, ListPage, Node, NodeDetail, NodeEvent, NodePatch, OnDay, Report};
 use crate::v1::operation::{CreateOperation, Operation};
@@ -210,6 +211,31 @@ impl Client {
     /// Chooses the baseline of a patch group, or of an operating system.
     pub async fn assign_baseline(&self, body: &AssignBaseline) -> Result<Changed, ClientError> {
         self.post("/baselines/assign", body).await
+    }
+
+    /// Every feed.
+    pub async fn list_feeds(&self) -> Result<Page<Feed>, ClientError> {
+        self.get("/feeds", &()).await
+    }
+
+    /// Adds a feed.
+    pub async fn add_feed(&self, body: &AddFeed) -> Result<Feed, ClientError> {
+        self.post("/feeds", body).await
+    }
+
+    /// Removes a feed.
+    pub async fn remove_feed(&self, name: &str) -> Result<Changed, ClientError> {
+        self.post(&format!("/feeds/{name}/remove"), &()).await
+    }
+
+    /// Looks at a feed now.
+    pub async fn refresh_feed(&self, name: &str) -> Result<Feed, ClientError> {
+        self.post(&format!("/feeds/{name}/refresh"), &()).await
+    }
+
+    /// Imports a file into a feed.
+    pub async fn import_feed(&self, name: &str, file: Vec<u8>) -> Result<Feed, ClientError> {
+        self.send(self.http.post(self.url(&format!("/feeds/{name}/import"))).body(file)).await
     }
 
     /// Requests work.

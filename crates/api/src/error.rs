@@ -51,6 +51,8 @@ pub enum ErrorCode {
     IdentityCloned,
     /// The activation is unknown, expired, used up or revoked.
     ActivationRefused,
+    /// A feed could not be fetched or does not read; nothing of it was imported.
+    FeedFailed,
     /// The server has too much to do at the moment.
     Busy,
     /// The server failed; its log says why.

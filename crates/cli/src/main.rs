@@ -40,3 +40,13 @@ fn main() -> std::process::ExitCode {
     });
     exit.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_of_every_command_are_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}

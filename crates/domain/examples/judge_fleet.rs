@@ -70,6 +70,7 @@ impl Bench {
             version: "2.0-1".to_owned(),
             offer: Offer::Candidate,
             source: name(number),
+            source_version: None,
             section: Some("libs".to_owned()),
             priority: Some("optional".to_owned()),
             repositories: vec![1],

@@ -109,6 +109,7 @@ async fn open(folder: &Path) -> App {
         given_certificate: None,
         names: vec!["localhost".to_owned()],
         agent_url: "https://localhost:7300".to_owned(),
+        spool: folder.join("spool"),
     })
     .await
     .expect("the fleet can be read")

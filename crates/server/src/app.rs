@@ -1,6 +1,7 @@
 //! The parts that every request shares.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
 
 use domain::model::id::{IdSource, NodeId};
@@ -9,6 +10,7 @@ use domain::model::time::{Clock, HOUR_MS, Timestamp};
 use store::{Database, StoreError};
 use tokio::sync::Semaphore;
 
+use crate::feeds::{self, FeedError};
 use crate::fleet::{Fleet, Present, State};
 use crate::keys::{GivenCertificate, KeyError, Keys};
 
@@ -52,6 +54,9 @@ struct Parts {
     names: Vec<String>,
     agent_url: String,
     report_room: Semaphore,
+    spool: PathBuf,
+    /// Held by whoever imports a feed: one at a time.
+    import: tokio::sync::Mutex<()>,
 }
 
 /// Reports that are read and checked at once. Twice a commit's worth keeps the writer busy; each
@@ -80,12 +85,14 @@ pub struct AppConfig {
     pub names: Vec<String>,
     /// Where agents reach the server, such as `https://fettle.example:7300`.
     pub agent_url: String,
+    /// A folder for files on their way, such as feeds.
+    pub spool: PathBuf,
 }
 
 impl App {
     /// Joins the parts, and reads the fleet.
     pub async fn open(config: AppConfig) -> Result<Self, StoreError> {
-        let AppConfig { database, clock, ids, new_secret, behind_tls, rhythm, keys, given_certificate, names, agent_url } = config;
+        let AppConfig { database, clock, ids, new_secret, behind_tls, rhythm, keys, given_certificate, names, agent_url, spool } = config;
         let fleet = Fleet::load(&database, clock.clone()).await?;
         Ok(Self {
             parts: Arc::new(Parts {
@@ -101,6 +108,8 @@ impl App {
                 names,
                 agent_url,
                 report_room: Semaphore::new(REPORTS_AT_ONCE),
+                spool,
+                import: tokio::sync::Mutex::default(),
             }),
         })
     }
@@ -163,6 +172,27 @@ impl App {
             self.parts.fleet.write().index.advance(now);
         }
         self.parts.fleet.read()
+    }
+
+    /// Keeps everyone else from importing a feed while it is held.
+    pub(crate) async fn begin_import(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.parts.import.lock().await
+    }
+
+    /// A folder that is gone when it is dropped.
+    pub(crate) fn create_spool_folder(&self) -> Result<tempfile::TempDir, FeedError> {
+        let create = || {
+            std::fs::create_dir_all(&self.parts.spool)?;
+            tempfile::tempdir_in(&self.parts.spool)
+        };
+        create().map_err(FeedError::File)
+    }
+
+    /// Reads the catalog from the store again, and judges what changed with it.
+    pub(crate) async fn reload_catalog(&self) -> Result<(), StoreError> {
+        let catalog = feeds::load(self.database()).await?;
+        self.parts.fleet.write().index.set_catalog(catalog, self.now());
+        Ok(())
     }
 
     /// Waits until there is work for a node.

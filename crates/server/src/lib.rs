@@ -5,7 +5,8 @@
 
 pub mod actions;
 pub mod app;
-pub mod fleet;
+mod feeds;
+mod fleet;
 pub mod http;
 pub mod keys;
 mod listen;

@@ -3,8 +3,12 @@
 use crate::dialect;
 use crate::sql::{Database, ReadTx, StoreError, sql};
 
-const MIGRATIONS: [(i64, &str); 3] =
-    [(1, include_str!("../migrations/0001_nodes.sql")), (2, include_str!("../migrations/0002_fleet.sql")), (3, include_str!("../migrations/0003_baselines.sql"))];
+const MIGRATIONS: [(i64, &str); 4] = [
+    (1, include_str!("../migrations/0001_nodes.sql")),
+    (2, include_str!("../migrations/0002_fleet.sql")),
+    (3, include_str!("../migrations/0003_baselines.sql")),
+    (4, include_str!("../migrations/0004_catalog.sql")),
+];
 
 /// The schema that this release writes.
 pub const NEWEST_MIGRATION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;

@@ -125,15 +125,15 @@ impl Running {
 }
 
 /// `fettle up` on a folder of its own.
-struct Server {
+pub(super) struct Server {
     fettle: PathBuf,
-    data: tempfile::TempDir,
+    pub(super) data: tempfile::TempDir,
     database: Option<String>,
     process: Running,
 }
 
 impl Server {
-    fn start(fettle: &Path, database: Option<String>) -> anyhow::Result<Self> {
+    pub(super) fn start(fettle: &Path, database: Option<String>) -> anyhow::Result<Self> {
         let data = testkit::folder();
         let process = start(fettle, data.path(), database.as_deref())?;
         Ok(Self { fettle: fettle.to_owned(), data, database, process })
@@ -147,7 +147,7 @@ impl Server {
         Ok(())
     }
 
-    fn cost(&self) -> anyhow::Result<ProcessCost> {
+    pub(super) fn cost(&self) -> anyhow::Result<ProcessCost> {
         self.process.cost()
     }
 

@@ -1,6 +1,7 @@
 //! Measures, and prints figures as lines of JSON: against a peer that alternates with us in one run, or
 //! against what was promised. Nothing here fails for being slow; wrong answers do fail.
 
+mod feeds;
 mod fleet;
 mod index;
 mod queries;
@@ -42,6 +43,8 @@ enum Part {
     Rpm,
     /// A server under a simulated fleet, on both databases, and an idle agent
     Fleet,
+    /// Importing a vendor's feed
+    Feeds,
     /// Judging a million nodes again
     Index,
     /// Lists, compliance and start of a server with up to a million nodes
@@ -65,6 +68,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if wanted(Part::Fleet) {
         fleet::run(&root()?, arguments.nodes)?;
+    }
+    if wanted(Part::Feeds) {
+        feeds::run()?;
     }
     if wanted(Part::Index) {
         index::run()?;

@@ -6,8 +6,6 @@ mod cache;
 mod pacman;
 pub mod rpm;
 mod simulate;
-mod unpack;
-mod zchunk;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -40,7 +40,7 @@ pub fn judge(inventory: &Inventory, baseline: Option<&Baseline>, list_age_days: 
     let freshness = check_lists(inventory, list_age_days, now);
     let mut warnings = inventory.problems.clone();
     warnings.extend(freshness.iter().map(|(problem, _)| problem.clone()));
-    warnings.extend(baseline.iter().flat_map(|baseline| select::find_idle_rules(baseline, &inventory.platform)));
+    warnings.extend(baseline.iter().flat_map(|baseline| select::find_idle_rules(baseline, &inventory.platform, inventory.has_feed)));
 
     let patches: Vec<PatchRow> = baseline.map_or_else(Vec::new, |baseline| judge_packages(inventory, baseline, now));
     let counts = count(&patches);
@@ -406,6 +406,7 @@ mod tests {
             version: version.into(),
             offer: Offer::Candidate,
             source: name.into(),
+            source_version: None,
             section: Some("libs".into()),
             priority: Some("optional".into()),
             repositories: vec![repository],
@@ -429,6 +430,7 @@ mod tests {
             reboot: Reboot::NotPending,
             host: Host::default(),
             problems: vec![],
+            has_feed: false,
         }
     }
 

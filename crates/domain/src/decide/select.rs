@@ -356,20 +356,20 @@ fn entry_names(entry: &str, patch: &PatchFacts) -> bool {
 }
 
 /// Rules, filters and entries that can never match on this platform.
-pub fn find_idle_rules(baseline: &Baseline, platform: &Platform) -> Vec<Problem> {
+pub fn find_idle_rules(baseline: &Baseline, platform: &Platform, has_feed: bool) -> Vec<Problem> {
     let mut problems = Vec::new();
     if platform.operating_system.is_some_and(|system| system != baseline.operating_system) {
         let message = format!("the baseline is for {}, the node runs {}", baseline.operating_system.name(), platform.name);
         problems.push(Problem::new(ProblemCode::RuleNeverMatches, &baseline.name, message).with_hint("give a baseline for the node's operating system"));
     }
-    find_idle_filters("the global filters", &baseline.global_filters, true, platform, &mut problems);
+    let has_advisories = has_feed || platform.operating_system.is_some_and(|system| system.scheme() == Scheme::Rpm);
+    find_idle_filters("the global filters", &baseline.global_filters, true, (platform, has_advisories), &mut problems);
     for (at, rule) in baseline.approval_rules.iter().enumerate() {
-        find_idle_filters(&format!("rule {}", at + 1), &rule.filters, rule.enable_non_security, platform, &mut problems);
+        find_idle_filters(&format!("rule {}", at + 1), &rule.filters, rule.enable_non_security, (platform, has_advisories), &mut problems);
     }
-    let has_advisories = platform.operating_system.is_some_and(|system| system.scheme() == Scheme::Rpm);
     for entry in baseline.approved_patches.iter().chain(&baseline.rejected_patches).filter(|entry| !has_advisories && is_advisory(entry)) {
         let message = format!("the list entry `{entry}` names an advisory or a CVE; the repositories of {} carry neither, so it matches nothing", platform.name);
-        problems.push(Problem::new(ProblemCode::RuleNeverMatches, entry, message).with_hint("name the package instead"));
+        problems.push(Problem::new(ProblemCode::RuleNeverMatches, entry, message).with_hint("name the package instead, or import its vendor's feed"));
     }
     problems
 }
@@ -379,19 +379,19 @@ fn is_advisory(entry: &str) -> bool {
 }
 
 /// A filter none of whose values the platform can produce.
-fn find_idle_filters(place: &str, filters: &PatchFilters, non_security: bool, platform: &Platform, problems: &mut Vec<Problem>) {
+fn find_idle_filters(place: &str, filters: &PatchFilters, non_security: bool, (platform, has_advisories): (&Platform, bool), problems: &mut Vec<Problem>) {
     let scheme = platform.operating_system.map_or(Scheme::Deb, OperatingSystem::scheme);
     let words = |known: &[&'static str]| known.to_vec();
     let all = Classification::ALL.map(Classification::word);
-    let known = if scheme == Scheme::Rpm { &all[..] } else { &["Security", "Other"] };
+    let known = if has_advisories { &all[..] } else { &["Security", "Other"] };
     let priorities: &[&str] = if scheme == Scheme::Deb { &["Required", "Important", "Standard", "Optional", "Extra"] } else { &["no priorities"] };
     let mut possible = vec![
         ("product", vec![platform.product.as_str()]),
         ("classification", if non_security { words(known) } else { vec!["Security"] }),
-        ("severity", if scheme == Scheme::Rpm { words(&Severity::ALL.map(Severity::word)) } else { vec!["Unspecified"] }),
+        ("severity", if has_advisories { words(&Severity::ALL.map(Severity::word)) } else { vec!["Unspecified"] }),
         ("priority", words(priorities)),
     ];
-    if scheme != Scheme::Rpm {
+    if !has_advisories {
         possible.extend([("advisory", vec!["no advisories"]), ("cve", vec!["no advisories"])]);
     }
     for (key, values) in filters.named().filter(|(_, values)| !values.is_empty()) {
@@ -607,7 +607,7 @@ mod tests {
         let idle = baseline(
             "approval_rules: [{approve_after_days: 0, filters: {product: [Ubuntu24.04]}}, {approve_after_days: 0, filters: {severity: [Critical]}}]\napproved_patches: [CVE-2026-1]",
         );
-        let messages: Vec<_> = find_idle_rules(&idle, &platform).into_iter().map(|problem| problem.message).collect();
+        let messages: Vec<_> = find_idle_rules(&idle, &platform, false).into_iter().map(|problem| problem.message).collect();
         assert_eq!(
             messages,
             [
@@ -617,7 +617,7 @@ mod tests {
             ]
         );
         let predefined = &baseline::predefined()[0].baseline;
-        assert_eq!(find_idle_rules(predefined, &platform), []);
+        assert_eq!(find_idle_rules(predefined, &platform, false), []);
     }
 
     #[test]

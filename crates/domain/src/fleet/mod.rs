@@ -13,12 +13,14 @@ mod tally;
 mod versions;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::decide::select::{self, Approval, PatchFacts};
 use crate::fleet::lists::Lists;
 use crate::fleet::standings::Standings;
 use crate::fleet::tally::TallyOf;
 use crate::model::baseline::Baseline;
+use crate::model::catalog::{Advised, Catalog};
 use crate::model::compliance::{Counts, PatchState};
 use crate::model::platform::{OperatingSystem, Platform};
 use crate::model::section::AvailableSet;
@@ -39,6 +41,7 @@ pub struct Fleet {
     lists: Lists,
     contexts: Vec<Context>,
     baselines: Baselines,
+    catalog: Arc<Catalog>,
 }
 
 /// Whom a baseline is for: the nodes of an operating system that are in a patch group, or in none that has
@@ -70,6 +73,8 @@ struct Context {
     bytes: Vec<Byte>,
     /// Which version a byte is about.
     about: HashMap<u32, VersionNumber>,
+    /// What the catalog says of standings.
+    advised: HashMap<u32, Advised>,
     members: Vec<u32>,
     /// When a delay passes next.
     next_change_at: Option<Timestamp>,
@@ -149,6 +154,7 @@ impl Fleet {
             counts_available: self.baselines.of(platform.operating_system, group).is_some_and(Baseline::counts_available),
             bytes: Vec::new(),
             about: HashMap::new(),
+            advised: HashMap::new(),
             members: Vec::new(),
             next_change_at: None,
         });
@@ -288,6 +294,38 @@ impl Fleet {
         }
     }
 
+    /// What vendors' feeds say.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// Sets what vendors' feeds say, and judges again what that concerns.
+    pub fn set_catalog(&mut self, catalog: Arc<Catalog>, now: Timestamp) {
+        self.catalog = catalog;
+        self.versions.forget_advised();
+        for at in 0..self.contexts.len() {
+            let members = self.contexts[at].members.clone();
+            let changed: Vec<_> = members.into_iter().filter(|number| self.advise(at, *number)).collect();
+            self.rejudge(at, Some(&changed), now);
+        }
+    }
+
+    /// Looks a standing of a context up in the catalog; whether that says something else than before.
+    fn advise(&mut self, at: usize, number: u32) -> bool {
+        let context = &mut self.contexts[at];
+        let advised = if self.catalog.is_empty() { None } else { self.standings.advise(number, &self.versions, &self.catalog, &context.product) };
+        for (version, advisory) in advised.iter().flat_map(|advised| self.standings.newer_versions(number).zip(&advised.newer)) {
+            if let Some(advisory) = advisory {
+                self.versions.advise(version, advisory);
+            }
+        }
+        let before = match &advised {
+            Some(advised) => context.advised.insert(number, advised.clone()),
+            None => context.advised.remove(&number),
+        };
+        before != advised
+    }
+
     /// What would change if a baseline judged the nodes of a scope: the same judgement, nothing kept.
     pub fn preview(&self, scope: &Scope, baseline: &Baseline, now: Timestamp) -> Preview {
         let mut preview = Preview { counts_available: baseline.counts_available(), ..Preview::default() };
@@ -295,7 +333,7 @@ impl Fleet {
             let (context, id) = (&self.contexts[at], ContextId(u32::try_from(at).unwrap_or_default()));
             let mut bytes = context.bytes.clone();
             for &number in &context.members {
-                let answer = self.standings.judge(number, &self.versions, baseline, &context.product, now);
+                let answer = self.standings.judge(number, &self.versions, context.advised.get(&number), (baseline, &context.product), now);
                 let before = bytes[number as usize];
                 if answer.byte == before {
                     continue;
@@ -323,8 +361,11 @@ impl Fleet {
     fn offered(&self, system: OperatingSystem) -> impl Iterator<Item = (&str, VersionNumber, PatchFacts<'_>)> {
         let mut seen = HashSet::new();
         let contexts = self.contexts.iter().filter(move |context| context.operating_system == Some(system));
-        let standings = contexts.flat_map(|context| context.members.iter().map(|number| (context.product.as_str(), *number)));
-        let versions = standings.flat_map(|(product, number)| self.standings.newer(number, &self.versions).map(move |(version, facts)| (product, version, facts)));
+        let standings = contexts.flat_map(|context| context.members.iter().map(move |number| (context, *number)));
+        let versions = standings.flat_map(|(context, number)| {
+            let newer = self.standings.newer(number, &self.versions, context.advised.get(&number));
+            newer.map(move |(version, facts)| (context.product.as_str(), version, facts))
+        });
         versions.filter(move |(product, version, _)| seen.insert((*product, *version)))
     }
 
@@ -421,12 +462,14 @@ impl Fleet {
 
     /// Judges the standings that this context has not seen.
     fn judge_new(&mut self, context: ContextId, numbers: &[u32], now: Timestamp) {
-        let Self { versions, standings, contexts, baselines, .. } = self;
-        let context = &mut contexts[context.at()];
-        context.bytes.resize(standings.len(), Byte::ABSENT);
-        let baseline = baselines.of(context.operating_system, context.patch_group.as_ref());
+        let at = context.at();
+        self.contexts[at].bytes.resize(self.standings.len(), Byte::ABSENT);
         for &number in numbers {
-            if context.bytes[number as usize] == Byte::ABSENT {
+            if self.contexts[at].bytes[number as usize] == Byte::ABSENT {
+                self.advise(at, number);
+                let Self { versions, standings, contexts, baselines, .. } = self;
+                let context = &mut contexts[at];
+                let baseline = baselines.of(context.operating_system, context.patch_group.as_ref());
                 context.judge(number, versions, standings, baseline, now);
                 context.members.push(number);
             }
@@ -477,7 +520,7 @@ impl Context {
             self.bytes[number as usize] = Byte::UNJUDGED;
             return;
         };
-        let answer = standings.judge(number, versions, baseline, &self.product, now);
+        let answer = standings.judge(number, versions, self.advised.get(&number), (baseline, &self.product), now);
         self.bytes[number as usize] = answer.byte;
         match answer.about {
             Some(version) => drop(self.about.insert(number, version)),

@@ -11,6 +11,7 @@ use crate::fleet::tally::Byte;
 use crate::fleet::versions::{VersionFacts, VersionKey, VersionNumber, Versions};
 use crate::model::advisory::Advisory;
 use crate::model::baseline::Baseline;
+use crate::model::catalog::{Advised, Catalog};
 use crate::model::patch::{Classification, Offer};
 use crate::model::repository::Repository;
 use crate::model::section::{AvailableSet, PackageFacts, PackageFlags};
@@ -121,6 +122,7 @@ impl Standings {
                     let classification = version.advisory.as_ref().map_or_else(|| classify(&version.repositories), |advisory| advisory.classification);
                     let facts = PackageFacts {
                         source: Some(version.source.clone()).filter(|source| *source != version.name),
+                        source_version: version.source_version.clone(),
                         section: version.section.clone(),
                         priority: version.priority.clone(),
                         ..PackageFacts::default()
@@ -168,19 +170,38 @@ impl Standings {
         Some(standings)
     }
 
-    /// What is known of each newer version of a standing.
-    pub fn newer<'a>(&'a self, number: u32, versions: &'a Versions) -> impl Iterator<Item = (VersionNumber, PatchFacts<'a>)> {
+    /// What the catalog says of a standing on nodes with a product; nothing when it says nothing.
+    pub fn advise(&self, number: u32, versions: &Versions, catalog: &Catalog, product: &str) -> Option<Advised> {
+        let (row, offering) = self.standings.get(number);
+        let offering = self.offerings.get(*offering);
+        let installed = versions.built(row.version);
+        let of_newer = |newer: &NewerVersion| catalog.closed_between(product, &installed, &versions.built(newer.version), (newer.classification, newer.advisory.as_deref()));
+        let advised = Advised {
+            installed: catalog.closed_by(product, &installed, (offering.installed_classification(), offering.installed_advisory.as_deref())),
+            newer: offering.newer.iter().map(of_newer).collect(),
+        };
+        (!advised.is_nothing()).then_some(advised)
+    }
+
+    /// The newer versions of a standing.
+    pub fn newer_versions(&self, number: u32) -> impl Iterator<Item = VersionNumber> {
         let (_, offering) = self.standings.get(number);
-        self.offerings.get(*offering).newer.iter().map(|newer| (newer.version, newer.facts(versions)))
+        self.offerings.get(*offering).newer.iter().map(|newer| newer.version)
+    }
+
+    /// What is known of each newer version of a standing.
+    pub fn newer<'a>(&'a self, number: u32, versions: &'a Versions, advised: Option<&'a Advised>) -> impl Iterator<Item = (VersionNumber, PatchFacts<'a>)> {
+        let (_, offering) = self.standings.get(number);
+        self.offerings.get(*offering).newer.iter().enumerate().map(move |(at, newer)| (newer.version, newer.facts(versions, of_newer(advised, at))))
     }
 
     /// Judges one standing.
-    pub fn judge(&self, number: u32, versions: &Versions, baseline: &Baseline, product: &str, now: Timestamp) -> JudgedStanding {
+    pub fn judge(&self, number: u32, versions: &Versions, advised: Option<&Advised>, (baseline, product): (&Baseline, &str), now: Timestamp) -> JudgedStanding {
         let (row, offering) = self.standings.get(number);
         let offering = self.offerings.get(*offering);
-        let of_repository = if offering.installed_is_security { Classification::Security } else { Classification::Other };
-        let classification = offering.installed_advisory.as_ref().map_or(of_repository, |advisory| advisory.classification);
-        let of_installed = facts(versions, row.version, classification, offering.installed_advisory.as_deref());
+        let advisory = advised.and_then(|advised| advised.installed.as_deref());
+        let classification = advisory.map_or_else(|| offering.installed_classification(), |advisory| advisory.classification);
+        let of_installed = facts(versions, row.version, classification, advisory.or(offering.installed_advisory.as_deref()));
         let installed = PatchFacts { released_at: INSTALLED_APPEARED_AT, first_seen_at: INSTALLED_APPEARED_AT, ..of_installed };
         let standing = Standing { installed, state: row.flags.state(), held: row.flags.held(), reboot_pending: row.flags.reboot_pending() };
         // Nearly every package is the newest there is.
@@ -189,20 +210,32 @@ impl Standings {
             let next_change_at = if baseline.exceptions.is_empty() { None } else { judge::next_change(baseline, product, &standing, &[], now) };
             return JudgedStanding { byte: Byte::of(&answer, classification), about: None, next_change_at };
         }
-        let newer: Vec<_> = offering.newer.iter().map(|newer| Newer { facts: newer.facts(versions), offer: &newer.offer }).collect();
+        let newer: Vec<_> = offering.newer.iter().enumerate().map(|(at, newer)| Newer { facts: newer.facts(versions, of_newer(advised, at)), offer: &newer.offer }).collect();
         let answer = judge::judge_standing(baseline, product, &standing, &newer, now);
-        let about = answer.about.map(|at| &offering.newer[at]);
         JudgedStanding {
-            byte: Byte::of(&answer, about.map_or(classification, |about| about.classification)),
-            about: about.map(|about| about.version),
+            byte: Byte::of(&answer, answer.about.map_or(classification, |at| newer[at].facts.classification)),
+            about: answer.about.map(|at| offering.newer[at].version),
             next_change_at: judge::next_change(baseline, product, &standing, &newer, now),
         }
     }
 }
 
+impl Offering {
+    fn installed_classification(&self) -> Classification {
+        let of_repository = if self.installed_is_security { Classification::Security } else { Classification::Other };
+        self.installed_advisory.as_ref().map_or(of_repository, |advisory| advisory.classification)
+    }
+}
+
+/// What the catalog says of a newer version.
+fn of_newer(advised: Option<&Advised>, at: usize) -> Option<&Advisory> {
+    advised?.newer.get(at)?.as_deref()
+}
+
 impl NewerVersion {
-    fn facts<'a>(&'a self, versions: &'a Versions) -> PatchFacts<'a> {
-        PatchFacts { repository: self.repository.as_deref(), ..facts(versions, self.version, self.classification, self.advisory.as_deref()) }
+    fn facts<'a>(&'a self, versions: &'a Versions, advised: Option<&'a Advisory>) -> PatchFacts<'a> {
+        let classification = advised.map_or(self.classification, |advised| advised.classification);
+        PatchFacts { repository: self.repository.as_deref(), ..facts(versions, self.version, classification, advised.or(self.advisory.as_deref())) }
     }
 }
 

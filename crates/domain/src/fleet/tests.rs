@@ -8,6 +8,7 @@ use super::*;
 use crate::decide::judge;
 use crate::model::advisory::{Advisory, Suggestion};
 use crate::model::baseline;
+use crate::model::catalog::{Catalog, Entry, Fix};
 use crate::model::content::Content;
 use crate::model::host::Host;
 use crate::model::inventory::{Inventory, Reboot};
@@ -63,6 +64,7 @@ impl Node {
             reboot: Reboot::NotPending,
             host: Host::default(),
             problems: Vec::new(),
+            has_feed: false,
         };
         for (number, (version, n_newer, marks)) in self.packages.iter().enumerate() {
             let name = format!("package-{number:02}");
@@ -96,6 +98,7 @@ impl Node {
                     version: format!("2.{newer}"),
                     offer: if *marks == 6 { Offer::Phased { percent: 10 } } else { Offer::Candidate },
                     source: name.clone(),
+                    source_version: None,
                     section: Some("libs".into()),
                     priority: Some("optional".into()),
                     repositories: vec![usize::from(marks % 2 == 0)],
@@ -105,6 +108,25 @@ impl Node {
         }
         inventory
     }
+}
+
+/// Entries about some packages: notices and vulnerabilities, closed in versions that nodes have or may get.
+fn feed() -> impl Strategy<Value = Vec<Entry>> {
+    let versions = proptest::sample::select(vec!["0.9", "1.1", "1.2", "2.0", "2.1", "3"]);
+    let entry = (0..40_u8, versions, proptest::sample::select(Severity::ALL.to_vec()), 0..3_u8, any::<bool>());
+    let make = |(package, version, severity, cve, is_notice): (u8, &str, Severity, u8, bool)| Entry {
+        id: if is_notice { format!("DSA-{package}") } else { format!("DEBIAN-CVE-{cve}") },
+        classification: is_notice.then_some(Classification::Security),
+        severity,
+        cves: vec![format!("CVE-{cve}")],
+        bugs: Vec::new(),
+        published_at: Some(NOW.plus_millis(-2 * DAY_MS)),
+        modified_at: NOW,
+        withdrawn_at: None,
+        suggestion: Suggestion::Nothing,
+        fixes: vec![Fix { product: "Debian12".into(), package: format!("package-{package:02}"), version: version.into(), introduced: None }],
+    };
+    proptest::collection::vec(entry.prop_map(make), 0..20)
 }
 
 fn advisory(id: &str, classification: Classification) -> Arc<Advisory> {
@@ -186,6 +208,7 @@ fn baselines() -> Vec<Baseline> {
         exception("package-1*", "APPROVE"),
         exception("SA-1", "REJECT")
     )));
+    all.push(baseline("approval_rules: [{approve_after_days: 0, enable_non_security: true, filters: {severity: [Critical]}}, {approve_after_days: 1, filters: {cve: [CVE-2]}}]"));
     all
 }
 
@@ -193,15 +216,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn the_index_counts_as_judging_each_node_does(nodes in nodes(), order in proptest::collection::vec((0..12_usize, any::<bool>()), 1..5), days in 0..5_i64) {
+    fn the_index_counts_as_judging_each_node_does(nodes in nodes(), order in proptest::collection::vec((0..13_usize, any::<bool>()), 1..5), feeds in proptest::collection::vec(feed(), 2), days in 0..5_i64) {
         let mut fleet = Fleet::default();
         let baselines = baselines();
         fleet.set_baseline(&DEFAULT, Some(baselines[0].clone()), NOW);
-        let inventories: Vec<_> = nodes.iter().map(Node::inventory).collect();
+        let mut inventories: Vec<_> = nodes.iter().map(Node::inventory).collect();
+        fleet.set_catalog(Arc::new(Catalog::new(feeds[0].clone())), NOW);
         // Every other node is in a patch group, which has no baseline of its own at first.
         let group = "web".to_owned();
         let group_of = |at: usize| (at % 2 == 1).then_some(&group);
         let mut lists: Vec<_> = inventories.iter().enumerate().map(|(at, inventory)| take_in(&mut fleet, &section::write(inventory).1, group_of(at))).collect();
+        // A feed changes while nodes are there.
+        fleet.set_catalog(Arc::new(Catalog::new(feeds[1].clone())), NOW);
+        for inventory in &mut inventories {
+            fleet.catalog().advise(inventory);
+        }
         let (mut of_default, mut of_group, mut now) = (0, None, NOW);
         for list in &lists {
             fleet.join(*list);

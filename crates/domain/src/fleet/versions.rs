@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::fleet::intern::Interner;
 use crate::model::advisory::Advisory;
+use crate::model::catalog::Built;
 use crate::model::id::PatchId;
 use crate::model::patch::Classification;
 use crate::model::section::{PackageFacts, PackageFlags, PackageLine};
@@ -78,13 +79,15 @@ struct Version {
     /// Where in the line the version begins.
     version_at: u32,
     facts: VersionFacts,
+    /// What the catalog says of it on any node, with what its repositories say.
+    advised: Option<Arc<Advisory>>,
 }
 
 impl Version {
     fn new(package: u32, key: &VersionKey, facts: VersionFacts) -> Self {
         let line = PackageLine { name: key.name, architecture: key.architecture, version: key.version, flags: PackageFlags::default() }.write();
         let version_at = u32::try_from(line.len() - key.version.len()).expect("names are shorter than four gigabytes");
-        Self { package, line: line.into(), version_at, facts }
+        Self { package, line: line.into(), version_at, facts, advised: None }
     }
 
     fn version(&self) -> &str {
@@ -147,6 +150,42 @@ impl Versions {
     /// What is known of a version.
     pub fn facts(&self, number: VersionNumber) -> &VersionFacts {
         &self.versions.get(number.0).facts
+    }
+
+    /// What repositories and the catalog say of a version.
+    pub fn advisory(&self, number: VersionNumber) -> Option<&Arc<Advisory>> {
+        let version = self.versions.get(number.0);
+        version.advised.as_ref().or(version.facts.advisory.as_ref())
+    }
+
+    /// Its classification by both.
+    pub fn classification(&self, number: VersionNumber) -> Classification {
+        let version = self.versions.get(number.0);
+        version.advised.as_ref().map_or(version.facts.classification, |advised| advised.classification.min(version.facts.classification))
+    }
+
+    /// The version with its source.
+    pub(crate) fn built(&self, number: VersionNumber) -> Built<'_> {
+        let VersionKey { name, version, .. } = self.key(number);
+        let facts = &self.facts(number).facts;
+        Built { name, version, source: facts.source.as_deref(), source_version: facts.source_version.as_deref() }
+    }
+
+    /// Remembers what the catalog says of a version on some node.
+    pub(crate) fn advise(&mut self, number: VersionNumber, advisory: &Arc<Advisory>) {
+        let known = &mut self.versions.get_mut(number.0).advised;
+        match known {
+            Some(known) if known != advisory => Arc::make_mut(known).merge(advisory),
+            Some(_) => {}
+            None => *known = Some(advisory.clone()),
+        }
+    }
+
+    /// Forgets what the catalog said.
+    pub(crate) fn forget_advised(&mut self) {
+        for number in 0..self.len() {
+            self.versions.get_mut(u32::try_from(number).unwrap_or(u32::MAX)).advised = None;
+        }
     }
 
     /// The version with this id.

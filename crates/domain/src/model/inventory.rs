@@ -40,6 +40,9 @@ pub struct Inventory {
     pub host: Host,
     /// What went wrong while collecting.
     pub problems: Vec<Problem>,
+    /// Whether a vendor's feed says something of its product; only a server knows.
+    #[serde(skip)]
+    pub has_feed: bool,
 }
 
 impl Inventory {

@@ -3,10 +3,12 @@
 pub mod activation;
 pub mod advisory;
 pub mod baseline;
+pub mod catalog;
 pub mod chance;
 pub mod compliance;
 pub mod content;
 pub mod digest;
+pub mod feed;
 pub mod glob;
 pub mod host;
 pub mod id;

@@ -21,6 +21,9 @@ pub struct AvailableVersion {
     pub offer: Offer,
     /// Source package.
     pub source: String,
+    /// Version of the source package, where it differs from the binary's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_version: Option<String>,
     /// Archive section.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub section: Option<String>,

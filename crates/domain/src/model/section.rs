@@ -229,6 +229,7 @@ pub fn read(heading: &Heading, sections: &PerSection<Content>, machine: Option<S
             ..Host::default()
         },
         problems: Vec::new(),
+        has_feed: false,
     };
     for line in read_lines(Section::Condition, &sections[Section::Condition])? {
         match line {

@@ -278,7 +278,7 @@ fn warnings(state: &State, baseline: &Baseline) -> Vec<String> {
         return vec![format!("no node runs {}, so it judges none today", baseline.operating_system.name())];
     }
     // What is idle on every product is worth a word; what is idle on some is what filters are for.
-    let mut idle = platforms.values().map(|platform| select::find_idle_rules(baseline, platform));
+    let mut idle = platforms.values().map(|platform| select::find_idle_rules(baseline, platform, state.index.catalog().covers(&platform.product)));
     let first = idle.next().unwrap_or_default();
     let others: Vec<_> = idle.collect();
     let subject = |problem: &domain::model::problem::Problem| problem.subject.clone();

@@ -58,6 +58,7 @@ async fn read(app: &App, heading: &Heading, machine: Option<String>, numbers: &P
     for version in &mut inventory.available {
         version.first_seen_at = find(&version.name, &version.architecture, &version.version).map(|number| state.first_seen_at(number));
     }
+    state.index.catalog().advise(&mut inventory);
     Ok(inventory)
 }
 

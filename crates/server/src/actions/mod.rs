@@ -3,6 +3,7 @@
 pub mod activations;
 pub mod agents;
 pub mod baselines;
+pub mod feeds;
 pub mod filters;
 pub mod inventories;
 pub mod keys;
@@ -18,6 +19,7 @@ use domain::model::id::SessionId;
 use domain::model::time::Timestamp;
 use store::StoreError;
 
+use crate::feeds::FeedError;
 use crate::fleet::ReportError;
 use crate::keys::KeyError;
 
@@ -78,9 +80,18 @@ pub enum ActionError {
     /// A report cannot be taken.
     #[error("the report cannot be taken")]
     Report(#[source] ReportError),
+    /// A feed brought nothing.
+    #[error(transparent)]
+    Feed(FeedError),
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
+}
+
+impl From<FeedError> for ActionError {
+    fn from(error: FeedError) -> Self {
+        if let FeedError::Store(error) = error { Self::Store(error) } else { Self::Feed(error) }
+    }
 }
 
 impl From<ReportError> for ActionError {

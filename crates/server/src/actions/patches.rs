@@ -120,15 +120,16 @@ fn find_version(state: &State, id: &str) -> Result<VersionNumber, ActionError> {
 fn patch(state: &State, counted: &PatchNodes) -> Patch {
     let key = state.index.versions.key(counted.version);
     let known = state.version(counted.version);
+    let advisory = state.index.versions.advisory(counted.version);
     Patch {
         id: PatchId::of(key.ecosystem, key.name, key.architecture, key.version),
         name: key.name.to_owned(),
         architecture: key.architecture.to_owned(),
         version: key.version.to_owned(),
         source: known.facts.source.clone().unwrap_or_else(|| key.name.to_owned()),
-        classification: known.classification,
-        severity: known.advisory.as_ref().map_or(Severity::Unspecified, |advisory| advisory.severity),
-        advisory: known.advisory.clone(),
+        classification: state.index.versions.classification(counted.version),
+        severity: advisory.map_or(Severity::Unspecified, |advisory| advisory.severity),
+        advisory: advisory.cloned(),
         section: known.facts.section.clone(),
         priority: known.facts.priority.clone(),
         repository: known.repository.clone(),

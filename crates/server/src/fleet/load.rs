@@ -24,6 +24,7 @@ const EXAMPLES: [Section; 8] =
 /// Reads everything.
 pub async fn load(database: &Database, now: Timestamp) -> Result<State, StoreError> {
     let organization = load_organization(database).await?;
+    let catalog = crate::feeds::load(database).await?;
     let mut tx = database.read().await?;
     let mut state = State { organization, ..State::default() };
     let stored = tx
@@ -33,6 +34,7 @@ pub async fn load(database: &Database, now: Timestamp) -> Result<State, StoreErr
         .filter_map(|version| Some(NamedBaseline { id: version.baseline_id, predefined: false, version: version.version, baseline: version.document? }));
     state.load_baselines(stored.collect(), tx.list_assignments().await?, now);
     load_versions(&mut state, &mut tx).await?;
+    state.index.set_catalog(catalog, now);
     load_contents(&mut state, &mut tx).await?;
     load_nodes(&mut state, &mut tx).await?;
     load_reports(&mut state, &mut tx, now).await?;
@@ -148,7 +150,8 @@ fn place_report(state: &mut State, texts: &mut Texts, report: &ReportRecord, now
     }
     let mut of_report = BTreeMap::new();
     // Most nodes have sections that another has had, and nothing has to be read for them.
-    let wanted = READ.into_iter().filter(|section| state.must_read(report.node_number, *section, &digests)).collect::<Vec<_>>();
+    let known = PerSection(report.sections.0.map(Some));
+    let wanted = READ.into_iter().filter(|section| state.must_read(report.node_number, *section, &known)).collect::<Vec<_>>();
     for section in wanted.iter().filter(|section| **section != Section::Packages) {
         of_report.insert(*section, texts.find(report.sections[*section])?);
     }

@@ -34,7 +34,7 @@ use tokio::sync::{Mutex, Notify, mpsc};
 pub use self::baselines::{Baselines, patch_group};
 use self::names::Names;
 pub use self::node::Node;
-pub use self::prepare::{IncomingContent, IncomingReport, Lacking, PackageFactsRow, ReportError};
+pub use self::prepare::{IncomingContent, IncomingReport, PackageFactsRow, ReportError};
 pub use self::query::{FleetSummary, NodeQuery, NodeSort, PagePlace, PageValue, Present};
 pub use self::record::Outcome;
 

@@ -125,11 +125,8 @@ pub async fn prepare(fleet: &Fleet, database: &Database, report: IncomingReport)
         facts: report.facts.into_iter().map(|row| (row.package, row.facts)).collect(),
     };
     let mut lacking = Lacking::default();
-    let unknown = {
-        let state = fleet.read();
-        Section::ALL.into_iter().filter(|section| state.number_of(&report.digests[*section]).is_none()).collect::<Vec<_>>()
-    };
-    for section in unknown {
+    let known = fleet.read().numbers(&report.digests);
+    for section in Section::ALL.into_iter().filter(|section| known[*section].is_none()) {
         let digest = report.digests[section];
         let content = match report.contents.get(&digest) {
             None => None,
@@ -153,7 +150,7 @@ pub async fn prepare(fleet: &Fleet, database: &Database, report: IncomingReport)
         }
     }
     if lacking.contents.is_empty() {
-        read_again(fleet, database, &mut prepared).await.map_err(Err)?;
+        read_again(fleet, database, &mut prepared, &known).await.map_err(Err)?;
         check_sections(&prepared).map_err(|error| Err(error.into()))?;
         if prepared.rows.is_none() {
             let rows = fleet.read().find_rows(&prepared).map_err(|error| Err(error.into()))?;
@@ -200,11 +197,11 @@ async fn apply_edit(fleet: &Fleet, database: &Database, prepared: &Prepared, sec
 }
 
 /// Reads the texts of known contents that the state was not computed from yet.
-async fn read_again(fleet: &Fleet, database: &Database, prepared: &mut Prepared) -> Result<(), ReportError> {
+async fn read_again(fleet: &Fleet, database: &Database, prepared: &mut Prepared, known: &PerSection<Option<u32>>) -> Result<(), ReportError> {
     let wanted: Vec<_> = {
         let state = fleet.read();
-        let wanted = |section: &Section| !prepared.texts.contains_key(section) && state.must_read(prepared.node_number, *section, &prepared.digests);
-        READ.into_iter().filter(wanted).filter_map(|section| Some((section, state.number_of(&prepared.digests[section])?))).collect()
+        let wanted = |section: &Section| !prepared.texts.contains_key(section) && state.must_read(prepared.node_number, *section, known);
+        READ.into_iter().filter(wanted).filter_map(|section| Some((section, known[section]?))).collect()
     };
     if wanted.is_empty() {
         return Ok(());
@@ -226,9 +223,14 @@ fn check_sections(prepared: &Prepared) -> Result<(), SectionError> {
 }
 
 impl State {
+    /// The numbers of a report's contents, as far as they are known.
+    fn numbers(&self, digests: &PerSection<Digest>) -> PerSection<Option<u32>> {
+        PerSection(digests.0.map(|digest| self.number_of(&digest)))
+    }
+
     /// Whether the text of a known section is needed to take a report of a node with these sections.
-    pub(super) fn must_read(&self, node_number: u32, section: Section, digests: &PerSection<Digest>) -> bool {
-        let number = |section: Section| self.number_of(&digests[section]);
+    pub(super) fn must_read(&self, node_number: u32, section: Section, known: &PerSection<Option<u32>>) -> bool {
+        let number = |section: Section| known[section];
         let group = self.nodes.get(node_number as usize).and_then(patch_group);
         let context = || number(Section::System).and_then(|system| self.systems.get(&system)).and_then(|system| self.index.find_context(&system.platform, group));
         match (section, number(section)) {

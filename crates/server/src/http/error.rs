@@ -66,6 +66,7 @@ impl From<ActionError> for ApiError {
                 Self::new(StatusCode::FORBIDDEN, ErrorCode::ActivationRefused, message).with_hint("make another with `fettle activation create` on the server")
             }
             ActionError::Key(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, message).with_hint("the server's log says why"),
+            ActionError::Feed(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::FeedFailed, message).with_hint("what was imported before stays as it is"),
             ActionError::Report(ReportError::Busy) => Self::busy(),
             ActionError::Report(error) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::InvalidBody, chain(&error)),
             ActionError::Store(error) => {

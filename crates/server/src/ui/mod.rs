@@ -5,6 +5,7 @@ mod activations;
 mod assets;
 mod baselines;
 mod errors;
+mod feeds;
 mod layout;
 mod node;
 mod nodes;
@@ -44,6 +45,9 @@ pub fn routes() -> Router<App> {
         .route("/organization/move", post(organization::move_member))
         .route("/patches", get(patches::list))
         .route("/patches/{id}", get(patches::show))
+        .route("/feeds", get(feeds::list).post(feeds::add))
+        .route("/feeds/{name}/refresh", post(feeds::refresh))
+        .route("/feeds/{name}/remove", post(feeds::remove))
         .route("/baselines", get(baselines::list))
         .route("/baselines/new", get(baselines::new).post(baselines::create))
         .route("/baselines/assign", post(baselines::assign))

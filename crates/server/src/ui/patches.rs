@@ -21,7 +21,7 @@ pub async fn list(State(app): State<App>, session: BrowserSession, PageQuery(que
     let filters = [("q", q), ("classification", classification)];
     let filtered = filters.iter().any(|(_, value)| !value.is_empty());
     let body = html! {
-        div.title { h1 { "Patches" } }
+        div.title { h1 { "Patches" } a.button href="/feeds" { "Feeds" } }
         form.filters role="search" {
             label { "Search" input type="search" name="q" value=(q) placeholder="package or source"; }
             label { "Classification" select name="classification" {
@@ -75,8 +75,8 @@ pub async fn show(State(app): State<App>, session: BrowserSession, Path(id): Pat
                 @if let Some(section) = &patch.section { dt { "Section" } dd { (section) } }
                 @if let Some(priority) = &patch.priority { dt { "Priority" } dd { (priority) } }
                 dt { "Repository" } dd { (patch.repository.as_deref().unwrap_or("not stated")) }
+                dt { "Advisories" } dd { @match &patch.advisory { Some(advisory) if !advisory.ids.is_empty() => (advisory.ids.join(", ")), _ => "none known" } }
                 @if let Some(advisory) = &patch.advisory {
-                    dt { "Advisories" } dd { (advisory.ids.join(", ")) }
                     @if !advisory.cves.is_empty() { dt { "Vulnerabilities" } dd { (advisory.cves.join(", ")) } }
                     @if let Some(at) = advisory.released_at { dt { "Released" } dd { (parts::ago(at, now)) } }
                 }

@@ -55,6 +55,7 @@ impl Harness {
             given_certificate: None,
             names: vec!["localhost".to_owned()],
             agent_url: "https://localhost:7300".to_owned(),
+            spool: folder.path().join("spool"),
         })
         .await
         .unwrap();
@@ -87,7 +88,7 @@ impl Harness {
         self.send(request.body(Body::from(body.to_owned())).unwrap()).await
     }
 
-    fn request(&self, method: &str, path: &str) -> axum::http::request::Builder {
+    pub fn request(&self, method: &str, path: &str) -> axum::http::request::Builder {
         Request::builder().method(method).uri(path).header(header::AUTHORIZATION, format!("Bearer {}", self.token))
     }
 

@@ -4,6 +4,7 @@
 mod api;
 mod baselines;
 mod console;
+mod feeds;
 mod harness;
 mod keys;
 mod reports;

@@ -4,17 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::decide::assign::Assignments;
 use domain::model::activation::Activation;
+use domain::model::advisory::Suggestion;
 use domain::model::baseline::{self, Baseline};
+use domain::model::catalog::{Entry, Fix};
 use domain::model::digest::Digest;
+use domain::model::feed::{Feed, FeedFormat, FeedState};
 use domain::model::id::{ActivationId, BaselineId, FilterId, IdSource, NodeId, OperationId, SessionId};
 use domain::model::node::{Allows, TagSource};
 use domain::model::organization::{self, Organization};
-use domain::model::patch::Classification;
+use domain::model::patch::{Classification, Severity};
 use domain::model::platform::OperatingSystem;
 use domain::model::section::{PackageFacts, PerSection, Section};
 use domain::model::time::DAY_MS;
 use store::baselines::BaselineVersion;
 use store::contents::{ContentBody, NewContent};
+use store::feeds::FeedRecord;
 use store::nodes::{NodeEvent, NodeRecord, NodeState, TagRecord};
 use store::operations::{InvocationState, OperationRecord, request_digest};
 use store::reports::{CheckIn, ReportRecord};
@@ -244,7 +248,7 @@ pub async fn an_activation_lets_in_no_more_nodes_than_its_limit(database: Databa
     assert_eq!(tx.find_activation_by_secret(&secret).await.unwrap(), Some(full.clone()));
     assert_eq!(tx.find_activation_by_secret(&Digest::of(b"other")).await.unwrap(), None);
     assert!(tx.revoke_activation(&activation.id, START).await.unwrap());
-    assert!(!tx.revoke_activation(&activation.id, START.plus_millis(1)).await.unwrap(), "it is revoked once");
+    assert!(!tx.revoke_activation(&activation.id, START.plus_millis(1000)).await.unwrap(), "it is revoked once");
     assert_eq!(tx.list_activations().await.unwrap(), [Activation { revoked_at: Some(START), ..full }]);
     tx.commit().await.unwrap();
 }
@@ -443,4 +447,41 @@ pub async fn data_of_a_newer_release_is_refused(database: Database) {
     store::conformance::pretend_newer(&database).await.unwrap();
     let error = store::conformance::migrate_again(&database).await.unwrap_err();
     assert_eq!(error.to_string(), format!("the data was written by a newer release of Fettle: it has schema 999, this release knows up to {}", store::NEWEST_MIGRATION));
+}
+
+pub async fn an_import_counts_all_at_once(database: Database) {
+    let feed = Feed { name: "debian".into(), format: FeedFormat::Osv, url: None, product: None, every_hours: 6 };
+    let record = |import, n_entries| FeedRecord { feed: feed.clone(), import, state: FeedState { n_entries, ..FeedState::default() } };
+    let entry = |id: &str, at: i64| Entry {
+        id: id.into(),
+        classification: None,
+        severity: Severity::Low,
+        cves: vec!["CVE-1".into()],
+        bugs: Vec::new(),
+        published_at: None,
+        modified_at: START.plus_millis(at * 1000),
+        withdrawn_at: None,
+        suggestion: Suggestion::Nothing,
+        fixes: vec![Fix { product: "Debian12".into(), package: "curl".into(), version: "1".into(), introduced: None }],
+    };
+    let mut tx = database.write().await.unwrap();
+    tx.upsert_feed(&record(0, 0)).await.unwrap();
+    tx.insert_catalog_entries("debian", 1, &[entry("A", 1), entry("B", 1), entry("C", 1)]).await.unwrap();
+    assert_eq!(tx.list_catalog_entries(None, 10).await.unwrap(), [], "the import has not ended");
+    tx.finish_import(&record(1, 3), &[]).await.unwrap();
+    tx.insert_catalog_entries("debian", 2, &[entry("B", 2), entry("D", 2)]).await.unwrap();
+    let listed = async |tx: &mut store::WriteTx| tx.list_catalog_entries(None, 10).await.unwrap().into_iter().map(|(_, entry)| entry).collect::<Vec<_>>();
+    assert_eq!(listed(&mut tx).await, [entry("A", 1), entry("B", 1), entry("C", 1)]);
+    tx.finish_import(&record(2, 3), &["C".to_owned()]).await.unwrap();
+    assert_eq!(listed(&mut tx).await, [entry("A", 1), entry("B", 2), entry("D", 2)]);
+    assert_eq!(tx.list_catalog_entries(Some(&("debian".into(), "A".into())), 1).await.unwrap(), [("debian".into(), entry("B", 2))]);
+    tx.insert_catalog_entries("debian", 3, &[entry("E", 3)]).await.unwrap();
+    tx.delete_unfinished_import("debian", 2).await.unwrap();
+    let times = tx.list_entry_times("debian").await.unwrap();
+    assert_eq!(times, [("A".into(), START.plus_millis(1000)), ("B".into(), START.plus_millis(2000)), ("D".into(), START.plus_millis(2000))].into());
+    tx.commit().await.unwrap();
+    let mut tx = database.write().await.unwrap();
+    assert_eq!(tx.list_feeds().await.unwrap(), [record(2, 3)]);
+    assert!(tx.delete_feed("debian").await.unwrap() && !tx.delete_feed("debian").await.unwrap());
+    assert_eq!((tx.list_feeds().await.unwrap(), listed(&mut tx).await), (Vec::new(), Vec::new()));
 }

@@ -39,6 +39,7 @@ on_both_databases! {
     an_activation_lets_in_no_more_nodes_than_its_limit
     the_organization_reads_back
     events_and_filters_are_listed_and_forgotten
+    an_import_counts_all_at_once
     baselines_keep_their_versions_and_what_they_are_for
     two_claims_never_take_the_same_invocation
     an_idempotency_key_belongs_to_one_operation

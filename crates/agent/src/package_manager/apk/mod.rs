@@ -17,8 +17,9 @@ use domain::model::time::Timestamp;
 use domain::model::version::apk;
 use sha1::{Digest, Sha1};
 
-use crate::package_manager::{PackageFacts, address, unpack};
+use crate::package_manager::{PackageFacts, address};
 use crate::root::{Root, modified_at};
+use catalog::unpack;
 
 pub use self::simulate::simulate;
 
@@ -313,6 +314,7 @@ fn decide(package: &mut InstalledPackage, mut found: Vec<(usize, Stanza)>, tags:
                     version: stanza.version.clone(),
                     offer,
                     source: if stanza.origin.is_empty() { package.source.clone() } else { stanza.origin.clone() },
+                    source_version: None,
                     section: None,
                     priority: None,
                     repositories: numbers,

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::package_manager::unpack::{self, Unpacked};
+use catalog::unpack::{self, Unpacked};
 
 /// Most bytes that one list may unpack to. Debian's largest has 53 MB.
 pub const UNPACKED_BYTES_MAX: u64 = 512 * 1024 * 1024;

@@ -351,6 +351,7 @@ fn decide_package(
             version: version.version.clone(),
             offer,
             source: version.source.clone(),
+            source_version: Some(version.source_version.clone()).filter(|source_version| *source_version != version.version),
             section: version.section.clone(),
             priority: version.priority.clone(),
             // A repository has a version at the latest when it was published.

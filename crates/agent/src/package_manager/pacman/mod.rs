@@ -18,8 +18,9 @@ use domain::model::repository::Repository;
 use domain::model::time::Timestamp;
 use domain::model::version::alpm;
 
-use crate::package_manager::{PackageFacts, address, unpack};
+use crate::package_manager::{PackageFacts, address};
 use crate::root::{Root, modified_at};
+use catalog::unpack;
 
 pub use self::simulate::simulate;
 
@@ -285,6 +286,7 @@ fn decide(package: &mut InstalledPackage, found: &[(usize, Description)], reposi
                     version: description.version.clone(),
                     offer,
                     source: if description.base.is_empty() { package.source.clone() } else { description.base.clone() },
+                    source_version: None,
                     section: None,
                     priority: None,
                     repositories: numbers,

@@ -182,6 +182,7 @@ fn decide(
             version: listed.version.to_owned(),
             offer,
             source: database::split_source(listed.source_rpm).map_or_else(|| package.source.clone(), |(name, _)| name.to_owned()),
+            source_version: None,
             section: None,
             priority: None,
             repositories,

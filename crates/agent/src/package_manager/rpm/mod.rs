@@ -13,16 +13,15 @@ mod modules;
 mod primary;
 mod primary_database;
 mod products;
-mod repomd;
 mod simulate;
 mod summary;
-mod updateinfo;
-mod xml;
 
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use catalog::repomd::{self, Metadata};
+use catalog::updateinfo;
 use domain::model::platform::Platform;
 use domain::model::problem::{Problem, ProblemCode};
 use domain::model::repository::Repository;
@@ -34,7 +33,6 @@ use self::config::RepositoryConfig;
 use self::database::RpmPackage;
 use self::locks::Locks;
 use self::modules::Modules;
-use self::repomd::Metadata;
 use self::summary::{Summary, SummaryWriter};
 use super::{PackageFacts, address};
 use crate::root::{Root, modified_at};
@@ -109,7 +107,7 @@ fn open(folder: &Path, config: &RepositoryConfig, root: &Root, cache: Option<&Pa
         primary::read(input, &mut writer)?;
     }
     if let Some(input) = metadata.read("updateinfo")? {
-        updateinfo::read(input, &mut writer)?;
+        updateinfo::read(input, |advisory, packages| writer.add_advisory(advisory, packages))?;
     }
     if let Some(input) = metadata.read("modules")? {
         modules::read(input, &mut writer)?;

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use domain::model::version::rpm;
 
 use super::summary::{ListedPackage, Obsoletes, SummaryWriter};
-use super::xml::{self, Piece};
+use catalog::xml::{self, Piece};
 
 /// Reads every package.
 pub fn read(input: impl Read, summary: &mut SummaryWriter) -> io::Result<()> {

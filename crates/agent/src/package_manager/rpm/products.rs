@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::xml::{self, Piece};
 use crate::root::Root;
+use catalog::xml::{self, Piece};
 
 const FOLDER: &str = "/etc/products.d";
 /// Points to the file of the product that the system is.

@@ -4,9 +4,9 @@
 use domain::model::platform::{OperatingSystem, Platform};
 use domain::model::transaction::{Action, Change, Step};
 
-use super::xml;
 use crate::package_manager::simulate::{self, Printed, SimulateError};
 use crate::root::Root;
+use catalog::xml;
 
 const ZYPPER: &str = "zypper";
 const DNF5: &str = "dnf5";

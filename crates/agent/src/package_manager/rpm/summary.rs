@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use catalog::updateinfo::AdvisedPackage;
 use domain::model::advisory::{Advisory, Suggestion};
 use domain::model::patch::{Classification, Severity};
 use domain::model::time::Timestamp;
@@ -43,17 +44,6 @@ pub struct Obsoletes<'a> {
     pub flags: &'a str,
     /// The version that the installed one is compared with.
     pub version: &'a str,
-}
-
-/// A version of a package that an advisory names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AdvisedPackage {
-    /// Its name.
-    pub name: String,
-    /// Its architecture.
-    pub architecture: String,
-    /// The version that brings what the advisory is about.
-    pub version: String,
 }
 
 /// Writes a summary.

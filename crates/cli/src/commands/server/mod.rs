@@ -5,6 +5,7 @@ mod apply;
 mod baseline;
 mod data_folder;
 mod doctor;
+mod feed;
 mod key;
 mod node;
 mod organization;
@@ -44,6 +45,8 @@ pub enum Command {
     Patch(patch::Arguments),
     /// Baselines of a running server
     Baseline(baseline::Arguments),
+    /// Feeds: where vendors publish their advisories
+    Feed(feed::Arguments),
     /// Bring a running server to what a folder of documents says
     Apply(apply::ApplyArguments),
     /// Write a running server's baselines, and whom they judge, as documents
@@ -72,6 +75,7 @@ pub fn run(command: Command, printer: &Printer) -> anyhow::Result<Exit> {
         Command::Key(arguments) => key::run(arguments, printer),
         Command::Patch(arguments) => patch::run(arguments, printer),
         Command::Baseline(arguments) => baseline::run(arguments, printer),
+        Command::Feed(arguments) => feed::run(arguments, printer),
         Command::Apply(arguments) => apply::apply(&arguments, printer),
         Command::Export(arguments) => apply::export(&arguments, printer),
         Command::Simulate(arguments) => simulate::run(&arguments, printer),

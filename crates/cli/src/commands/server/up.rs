@@ -12,7 +12,7 @@ use domain::model::id::NodeId;
 use domain::model::node::QuietLimits;
 use domain::model::time::Clock;
 use server::App;
-use server::actions::{Caller, nodes, operations, reports, sessions};
+use server::actions::{Caller, feeds, nodes, operations, reports, sessions};
 use server::app::{AppConfig, Rhythm};
 use server::keys::{GivenCertificate, Keys};
 use store::{Database, StoreError};
@@ -78,6 +78,8 @@ const SCAN_PERIOD: Duration = Duration::from_hours(6);
 const SAVE_PERIOD: Duration = Duration::from_mins(10);
 /// How often the server's certificates are renewed, and given ones read again.
 const RENEW_PERIOD: Duration = Duration::from_hours(24);
+/// How often it is looked whether the time of a feed has come.
+const FEED_PERIOD: Duration = Duration::from_mins(5);
 /// How long open requests may take when the server stops.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -128,6 +130,7 @@ async fn serve(arguments: &Arguments, folder: &DataFolder, printer: &Printer) ->
         given_certificate,
         agent_url: format!("https://{}", host_and_port(&names[0], address.port())),
         names,
+        spool: folder.path().join("spool"),
     })
     .await
     .context("failed to read the fleet")?;
@@ -141,6 +144,7 @@ async fn serve(arguments: &Arguments, folder: &DataFolder, printer: &Printer) ->
     let mut server = tokio::spawn(serve_http(listener, app.clone(), stopped));
     tokio::spawn(save_regularly(app.clone()));
     tokio::spawn(renew_certificates_regularly(app.clone()));
+    tokio::spawn(refresh_feeds_regularly(app.clone(), Caller { actor: "fettle".to_owned(), ..operator.clone() }));
     let mut node = LocalNode { app: app.clone(), operator: operator.clone(), refresh: !arguments.no_refresh && settings::is_root(), id: None };
     let ended_early = tokio::select! {
         () = async {
@@ -185,6 +189,17 @@ async fn renew_certificates_regularly(app: App) {
         period.tick().await;
         if let Err(error) = app.renew_server_certificates() {
             tracing::error!(error = format!("{:#}", anyhow::Error::new(error)), "the server's certificates could not be renewed; those before stay");
+        }
+    }
+}
+
+/// Looks at vendors' feeds when their time has come.
+async fn refresh_feeds_regularly(app: App, caller: Caller) {
+    let mut period = tokio::time::interval(FEED_PERIOD);
+    loop {
+        period.tick().await;
+        if let Err(error) = feeds::refresh_due(&app, &caller).await {
+            tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "feeds could not be refreshed");
         }
     }
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256, Sha512};
 
-use super::xml::{self, Piece};
-use crate::package_manager::unpack;
+use crate::unpack;
+use crate::xml::{self, Piece};
 
 /// Most bytes that one file may unpack to.
 const UNPACKED_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
@@ -71,6 +71,11 @@ impl Metadata {
             return Err(invalid("repomd.xml names no primary metadata"));
         }
         Ok(metadata)
+    }
+
+    /// Where a file of a kind is, relative to the folder above that of the index.
+    pub fn location(&self, kind: &str) -> Option<&str> {
+        self.files.iter().find(|file| file.is_of(kind)).map(|file| file.location.as_str())
     }
 
     /// Opens a file of a kind and unpacks it on the way; `None` when the repository has none. Its checksum

@@ -7,15 +7,26 @@ use domain::model::patch::{Classification, Severity};
 use domain::model::time::Timestamp;
 use domain::model::version::rpm;
 
-use super::summary::{AdvisedPackage, SummaryWriter};
-use super::xml::{self, Piece};
+use crate::xml::{self, Piece};
 
 /// Most packages and references of one advisory; those of whole releases of KDE have a few hundred.
 const PACKAGES_MAX: usize = 100_000;
 const REFERENCES_MAX: usize = 10_000;
 
-/// Reads every advisory. A date of update counts before that of issue; an advisory without severity has none.
-pub fn read(input: impl Read, summary: &mut SummaryWriter) -> io::Result<()> {
+/// A version of a package that an advisory names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdvisedPackage {
+    /// Its name.
+    pub name: String,
+    /// Its architecture.
+    pub architecture: String,
+    /// The version that brings what the advisory is about.
+    pub version: String,
+}
+
+/// Reads every advisory: `visit` gets each with its packages. A date of update counts before that of issue; an
+/// advisory without severity has none.
+pub fn read(input: impl Read, mut visit: impl FnMut(&Advisory, &[AdvisedPackage])) -> io::Result<()> {
     let mut advisory = empty();
     let mut packages = Vec::new();
     let (mut issued_at, mut in_collection) = (None, false);
@@ -50,7 +61,7 @@ pub fn read(input: impl Read, summary: &mut SummaryWriter) -> io::Result<()> {
             advisory.released_at = advisory.released_at.or(issued_at);
             advisory.cves.sort_unstable();
             advisory.cves.dedup();
-            summary.add_advisory(&advisory, &packages);
+            visit(&advisory, &packages);
         }
         Piece::End(..) => {}
     })

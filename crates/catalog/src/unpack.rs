@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use crate::package_manager::zchunk;
+use crate::zchunk;
 
 /// Memory that an xz decoder may use; `xz -9` needs 65 MiB.
 const XZ_MEMORY_MAX: u64 = 128 * 1024 * 1024;
