@@ -18,11 +18,15 @@ const PACKAGES: usize = 400;
 const IMAGES: usize = 50;
 const DEFAULT: Scope = (OperatingSystem::Debian, None);
 const NOW: Timestamp = Timestamp::from_millis(20_000 * DAY_MS);
+/// Distinct versions in the catalog of a fleet of several releases.
+const VERSIONS: usize = 71_000;
 /// One list in so many is counted again from nothing.
 const RECOUNT_EVERY: usize = 97;
 
 fn main() {
     let n_nodes = std::env::args().nth(1).and_then(|number| number.parse().ok()).unwrap_or(1_000_000);
+    let (n_versions, table_ms) = verdict_table();
+    println!("{{\"what\": \"verdict table\", \"n_versions\": {n_versions}, \"table_ms\": {table_ms:.2}}}");
     for (what, all_distinct) in [("images and drift", false), ("all distinct", true)] {
         let mut bench = Bench::new();
         let lists = bench.fill(n_nodes, all_distinct);
@@ -37,6 +41,24 @@ fn main() {
             bench.fleet.n_standings()
         );
     }
+}
+
+/// Milliseconds to judge every version of a whole catalog once more, by a baseline that has some of everything.
+fn verdict_table() -> (usize, f64) {
+    let mut bench = Bench::new();
+    // Each version stands on one node only, so that there is little to sum.
+    let all: Vec<_> = (0..NAMES).map(|name| (name, 0)).chain((0..VERSIONS - NAMES).map(|name| (name, 1))).collect();
+    let lists: Vec<_> = all.chunks(PACKAGES).map(|drawn| bench.add(drawn)).collect();
+    let rules = |days: u16| {
+        format!(
+            "{{approve_after_days: {days}, filters: {{severity: [Critical, Important], classification: [Security]}}}}, \
+             {{approve_until_date: '2024-01-01', filters: {{product: [Debian12], section: [libs, net, admin]}}}}, \
+             {{approve_after_days: {days}, enable_non_security: true, filters: {{priority: [Required, Important, Standard]}}}}, \
+             {{approve_after_days: 7, compliance_level: HIGH, filters: {{name: ['package-1*']}}}}, {{approve_after_days: 14"
+        )
+    };
+    let baselines = [3, 5].map(|days| changed(&format!("{}", rules(days).trim_start_matches('{')), &["package-00040", "package-0012*", "other-*"]));
+    (bench.fleet.n_standings(), bench.judge(&lists, &baselines))
 }
 
 fn changed(rule: &str, rejected: &[&str]) -> Baseline {

@@ -14,6 +14,9 @@ const LIMITS_MS: [(&str, f64); 2] = [("images and drift", 50.0), ("all distinct"
 /// What a preview over a fleet of images with drift may take.
 const PREVIEW_MS_MAX: f64 = 1000.0;
 
+/// What judging every version of a whole catalog may take.
+const TABLE_MS_MAX: f64 = 20.0;
+
 /// Measures the index.
 pub fn run() -> anyhow::Result<()> {
     sh::run("cargo", &["build", "--release", "--locked", "--package", "domain", "--example", "judge_fleet"])?;
@@ -22,6 +25,10 @@ pub fn run() -> anyhow::Result<()> {
         let row: Value = serde_json::from_str(line).context("the example prints JSON")?;
         let figure = |name: &str| row[name].as_f64().with_context(|| format!("the example prints {name}"));
         let what = row["what"].as_str().unwrap_or_default();
+        if what == "verdict table" {
+            print_at_most(&format!("verdict table of {} versions, ms", row["n_versions"]), figure("table_ms")?, TABLE_MS_MAX);
+            continue;
+        }
         let limit = LIMITS_MS.iter().find(|(known, _)| *known == what).map_or(f64::NAN, |(_, limit)| *limit);
         let (rule, one, plain) = (figure("rule_changed_ms")?, figure("one_patch_changed_ms")?, figure("plain_loop_ms")?);
         print_at_most(&format!("1,000,000 nodes judged again, {what}, ms"), rule, limit);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::decide::select::{self, Approval, PatchFacts};
+use crate::decide::select::{self, Approval, PatchFacts, Selector};
 use crate::model::baseline::{Baseline, ComplianceLevel, RejectedPatchesAction};
 use crate::model::compliance::{Counts, PatchState, Reason, ReasonCode, Verdict};
 use crate::model::inventory::{Inventory, Reboot};
@@ -200,8 +200,8 @@ impl Answer<'_> {
 
 /// Judges one package; `newer` holds its newer versions, newest first. Every judgement, of one
 /// node or of a fleet, comes from here.
-pub fn judge_standing<'b>(baseline: &'b Baseline, product: &str, standing: &Standing, newer: &[Newer], now: Timestamp) -> Answer<'b> {
-    let select = |facts: &PatchFacts| select::select(baseline, product, facts, now);
+pub fn judge_standing<'b>(selector: &Selector<'b>, standing: &Standing, newer: &[Newer]) -> Answer<'b> {
+    let select = |facts: &PatchFacts| selector.select(facts);
     let about = |state, at: usize| Answer { state, about: Some(at), approval: select(&newer[at].facts) };
     let installed = |state| Answer { state, about: None, approval: select(&standing.installed) };
 
@@ -218,7 +218,7 @@ pub fn judge_standing<'b>(baseline: &'b Baseline, product: &str, standing: &Stan
         return about(PatchState::AvailableSecurityUpdate, at);
     }
     let of_installed = installed(PatchState::InstalledOther);
-    if matches!(of_installed.approval, Approval::Rejected { .. }) && baseline.rejected_patches_action == RejectedPatchesAction::Block {
+    if matches!(of_installed.approval, Approval::Rejected { .. }) && selector.baseline().rejected_patches_action == RejectedPatchesAction::Block {
         return Answer { state: PatchState::InstalledRejected, ..of_installed };
     }
     if !newer.is_empty() {
@@ -228,9 +228,9 @@ pub fn judge_standing<'b>(baseline: &'b Baseline, product: &str, standing: &Stan
 }
 
 /// The first instant after `now` at which the answer about a package may be another.
-pub fn next_change(baseline: &Baseline, product: &str, standing: &Standing, newer: &[Newer], now: Timestamp) -> Option<Timestamp> {
+pub fn next_change(selector: &Selector, standing: &Standing, newer: &[Newer]) -> Option<Timestamp> {
     let facts = std::iter::once(&standing.installed).chain(newer.iter().map(|newer| &newer.facts));
-    facts.filter_map(|facts| select::next_change(baseline, product, facts, now)).min()
+    facts.filter_map(|facts| selector.next_change(facts)).min()
 }
 
 /// Why a package is in its state.
@@ -274,6 +274,7 @@ fn judge_packages(inventory: &Inventory, baseline: &Baseline, now: Timestamp) ->
     let reference = |repository: &Repository| Arc::new(RepositoryReference { origin: repository.origin.clone(), label: repository.label.clone(), suite: repository.suite.clone() });
     let references: Vec<_> = inventory.repositories.iter().map(reference).collect();
     let repository_names: Vec<_> = inventory.repositories.iter().map(Repository::short_name).collect();
+    let selector = Selector::new(baseline, &inventory.platform.product, now);
     let mut available = inventory.available.as_slice();
     let mut newer = Vec::new();
     let mut rows = Vec::with_capacity(inventory.packages.len());
@@ -287,7 +288,7 @@ fn judge_packages(inventory: &Inventory, baseline: &Baseline, now: Timestamp) ->
         newer.clear();
         newer.extend(of_package.iter().map(|version| Newer { facts: available_facts(inventory, &repository_names, version), offer: &version.offer }));
         let standing = Standing { installed: installed_facts(inventory, package), state: package.state, held: package.held, reboot_pending: package.reboot_pending };
-        let answer = judge_standing(baseline, &inventory.platform.product, &standing, &newer, now);
+        let answer = judge_standing(&selector, &standing, &newer);
         let about = answer.about.map(|at| &of_package[at]);
         let repositories = about.map_or(&package.repositories, |version| &version.repositories);
         let facts = answer.about.map_or(&standing.installed, |at| &newer[at].facts);
@@ -478,7 +479,7 @@ mod tests {
                 reboot_pending: words.contains(&"reboot"),
             };
             let newer: Vec<_> = offers.iter().map(|(version, security, offer)| Newer { facts: of_version(version, *security, Some(NOW.plus_millis(-DAY_MS))), offer }).collect();
-            let answer = judge_standing(&baseline, "Debian12", &standing, &newer, NOW);
+            let answer = judge_standing(&Selector::new(&baseline, "Debian12", NOW), &standing, &newer);
             let byte = crate::fleet::Byte::of(&answer, class(false));
             let verdict = if byte.tally().is_non_compliant(baseline.counts_available()) { "non-compliant" } else { "compliant" };
             let about = answer.about.map_or("-", |at| newer[at].facts.version);

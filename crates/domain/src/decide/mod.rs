@@ -2,5 +2,6 @@
 
 pub mod assign;
 pub mod enroll;
+pub mod entries;
 pub mod judge;
 pub mod select;

@@ -4,11 +4,11 @@
 //! list bypasses global filters and rules, then global filters, then rules. Delays are honest on
 //! apt too: they count from the vendor's release date, else from the first sighting.
 
+use crate::decide::entries::{Entries, Entry};
 use crate::model::advisory::Advisory;
 use crate::model::baseline::{ApprovalRule, Baseline, ComplianceLevel, Decision, DelayFrom, Exception, PatchFilters};
 use crate::model::compliance::{Reason, ReasonCode};
 use crate::model::glob::{self, Case};
-use crate::model::nevra;
 use crate::model::patch::{Classification, Severity};
 use crate::model::platform::{OperatingSystem, Platform};
 use crate::model::problem::{Problem, ProblemCode};
@@ -199,66 +199,108 @@ impl Why<'_> {
     }
 }
 
-/// Decides about one version at `now`.
-pub fn select<'b>(baseline: &'b Baseline, product: &str, patch: &PatchFacts, now: Timestamp) -> Approval<'b> {
-    if let Some(exception) = active_exception(baseline, patch, now) {
-        let why = Why::Exception(exception);
-        return match exception.decision {
-            Decision::Approve => Approval::Approved { level: baseline.approved_patches_compliance_level, why },
-            Decision::Reject => Approval::Rejected { why },
+/// A baseline made ready to decide about many versions of one product at one instant: dates are read, lists are
+/// found by name, and rules for other products are left out.
+#[derive(Debug)]
+pub struct Selector<'b> {
+    baseline: &'b Baseline,
+    now: Timestamp,
+    exceptions: Vec<(&'b Exception, Timestamp, Entry<'b>)>,
+    rejected: Entries<'b>,
+    approved: Entries<'b>,
+    global: Filters<'b>,
+    rules: Vec<Rule<'b>>,
+}
+
+#[derive(Debug)]
+struct Rule<'b> {
+    /// From 1.
+    number: usize,
+    rule: &'b ApprovalRule,
+    filters: Filters<'b>,
+    cut_off: Option<Timestamp>,
+}
+
+impl<'b> Selector<'b> {
+    /// Makes a baseline ready.
+    pub fn new(baseline: &'b Baseline, product: &str, now: Timestamp) -> Self {
+        let active = baseline.exceptions.iter().filter_map(|exception| Some((exception, exception.ends_at().filter(|end| now <= *end)?)));
+        let rule = |(rule, number): (&'b ApprovalRule, usize)| Rule { number, rule, filters: Filters::new(&rule.filters, product), cut_off: rule.cut_off() };
+        Self {
+            baseline,
+            now,
+            exceptions: active.map(|(exception, end)| (exception, end, Entry::new(&exception.patch))).collect(),
+            rejected: Entries::new(&baseline.rejected_patches),
+            approved: Entries::new(&baseline.approved_patches),
+            global: Filters::new(&baseline.global_filters, product),
+            rules: baseline.approval_rules.iter().zip(1..).map(rule).filter(|rule| rule.filters.has_product).collect(),
+        }
+    }
+
+    /// The baseline.
+    pub fn baseline(&self) -> &'b Baseline {
+        self.baseline
+    }
+
+    /// Decides about one version.
+    pub fn select(&self, patch: &PatchFacts) -> Approval<'b> {
+        if let Some(exception) = self.active_exception(patch) {
+            let why = Why::Exception(exception);
+            return match exception.decision {
+                Decision::Approve => Approval::Approved { level: self.baseline.approved_patches_compliance_level, why },
+                Decision::Reject => Approval::Rejected { why },
+            };
+        }
+        if let Some(entry) = self.rejected.find(patch) {
+            return Approval::Rejected { why: Why::RejectedEntry(entry) };
+        }
+        let is_security = patch.classification == Classification::Security;
+        if let Some(entry) = self.approved.find(patch) {
+            if is_security || self.baseline.approved_patches_enable_non_security {
+                return Approval::Approved { level: self.baseline.approved_patches_compliance_level, why: Why::ApprovedEntry(entry) };
+            }
+            return Approval::NotApproved { why: Why::ApprovedEntrySecurityOnly(entry) };
+        }
+        if let Some(key) = self.global.first_mismatch(patch) {
+            return Approval::NotApproved { why: Why::GlobalFilter(key) };
+        }
+        self.select_by_rules(patch)
+    }
+
+    /// The exception about a patch that holds; of several a rejecting one.
+    fn active_exception(&self, patch: &PatchFacts) -> Option<&'b Exception> {
+        let mut active = self.exceptions.iter().filter(|(_, _, entry)| entry.names(patch)).map(|(exception, _, _)| *exception).peekable();
+        let first = active.peek().copied();
+        active.find(|exception| exception.decision == Decision::Reject).or(first)
+    }
+
+    /// The first instant after now at which the answer about a patch may be another: a delay has passed, or an
+    /// exception has ended.
+    pub fn next_change(&self, patch: &PatchFacts) -> Option<Timestamp> {
+        let until = match self.select(patch) {
+            Approval::Deferred { until, .. } => until,
+            Approval::Approved { why: Why::Exception(_), .. } | Approval::Rejected { why: Why::Exception(_) } => {
+                self.exceptions.iter().filter(|(_, _, entry)| entry.names(patch)).map(|(_, end, _)| *end).min()
+            }
+            _ => None,
         };
+        until.map(|until| until.plus_millis(1))
     }
-    if let Some(entry) = listed(&baseline.rejected_patches, patch) {
-        return Approval::Rejected { why: Why::RejectedEntry(entry) };
-    }
-    let is_security = patch.classification == Classification::Security;
-    if let Some(entry) = listed(&baseline.approved_patches, patch) {
-        if is_security || baseline.approved_patches_enable_non_security {
-            return Approval::Approved { level: baseline.approved_patches_compliance_level, why: Why::ApprovedEntry(entry) };
-        }
-        return Approval::NotApproved { why: Why::ApprovedEntrySecurityOnly(entry) };
-    }
-    if let Some(key) = first_mismatch(&baseline.global_filters, product, patch) {
-        return Approval::NotApproved { why: Why::GlobalFilter(key) };
-    }
-    select_by_rules(&baseline.approval_rules, product, patch, now)
-}
 
-/// The exception about a patch that holds now; of several a rejecting one.
-fn active_exception<'b>(baseline: &'b Baseline, patch: &PatchFacts, now: Timestamp) -> Option<&'b Exception> {
-    let holds = |exception: &&Exception| exception.ends_at().is_some_and(|end| now <= end) && entry_names(&exception.patch, patch);
-    let mut active = baseline.exceptions.iter().filter(holds).peekable();
-    let first = active.peek().copied();
-    active.find(|exception| exception.decision == Decision::Reject).or(first)
-}
-
-/// The first instant after `now` at which the answer about a patch may be another: a delay has passed, or an
-/// exception has ended.
-pub fn next_change(baseline: &Baseline, product: &str, patch: &PatchFacts, now: Timestamp) -> Option<Timestamp> {
-    let until = match select(baseline, product, patch, now) {
-        Approval::Deferred { until, .. } => until,
-        Approval::Approved { why: Why::Exception(_), .. } | Approval::Rejected { why: Why::Exception(_) } => {
-            let about = baseline.exceptions.iter().filter(|exception| entry_names(&exception.patch, patch));
-            about.filter_map(Exception::ends_at).filter(|end| now <= *end).min()
-        }
-        _ => None,
-    };
-    until.map(|until| until.plus_millis(1))
-}
-
-/// The best answer that any rule gives: approval with the highest level, else the earliest
-/// approval to come, else why the rules do not match.
-fn select_by_rules<'b>(rules: &'b [ApprovalRule], product: &str, patch: &PatchFacts, now: Timestamp) -> Approval<'b> {
-    let mut best = Approval::NotApproved { why: if rules.is_empty() { Why::NoRules } else { Why::NoRule } };
-    for (at, rule) in rules.iter().enumerate() {
-        if lets_through(&rule.filters, product, patch) {
-            let approval = apply_rule(rule, at + 1, patch, now);
-            if rank(&approval) > rank(&best) {
-                best = approval;
+    /// The best answer that any rule gives: approval with the highest level, else the earliest
+    /// approval to come, else why the rules do not match.
+    fn select_by_rules(&self, patch: &PatchFacts) -> Approval<'b> {
+        let mut best = Approval::NotApproved { why: if self.baseline.approval_rules.is_empty() { Why::NoRules } else { Why::NoRule } };
+        for rule in &self.rules {
+            if rule.filters.first_mismatch(patch).is_none() {
+                let approval = rule.apply(patch, self.now);
+                if rank(&approval) > rank(&best) {
+                    best = approval;
+                }
             }
         }
+        best
     }
-    best
 }
 
 /// Orders answers: what says more about when the patch gets approved comes last.
@@ -271,88 +313,95 @@ fn rank(approval: &Approval) -> (u8, i64) {
     }
 }
 
-fn apply_rule<'b>(rule: &'b ApprovalRule, number: usize, patch: &PatchFacts, now: Timestamp) -> Approval<'b> {
-    if patch.classification != Classification::Security && !rule.enable_non_security {
-        return Approval::NotApproved { why: Why::RuleSecurityOnly(number) };
-    }
-    let approved = |why| Approval::Approved { level: rule.compliance_level, why };
-    let out_since = patch.out_since(rule.delay_from);
-    if let Some(cut_off) = rule.cut_off() {
-        let date = rule.approve_until_date.as_deref().unwrap_or_default();
-        return match out_since {
-            Some(appeared_at) if appeared_at <= cut_off => approved(Why::BeforeCutOff { rule: number, date, appeared_at }),
-            appeared_at => Approval::NotApproved { why: Why::AfterCutOff { rule: number, date, appeared_at } },
-        };
-    }
-    let days = rule.approve_after_days.unwrap_or_default();
-    if days == 0 {
-        return approved(Why::Rule(number));
-    }
-    let until = out_since.map(|out_since| out_since.plus_millis(i64::from(days) * DAY_MS));
-    match (until, out_since) {
-        (Some(until), Some(appeared_at)) if now > until => approved(Why::DelayPassed { rule: number, days: days.into(), appeared_at }),
-        _ => Approval::Deferred { until, why: Why::DelayRuns { rule: number, days: days.into(), until } },
-    }
-}
-
-/// Whether a patch has a value of every filter.
-pub fn lets_through(filters: &PatchFilters, product: &str, patch: &PatchFacts) -> bool {
-    first_mismatch(filters, product, patch).is_none()
-}
-
-/// The key of the first filter that keeps the patch out.
-fn first_mismatch(filters: &PatchFilters, product: &str, patch: &PatchFacts) -> Option<&'static str> {
-    filters.named().find(|(key, values)| !values.is_empty() && !values.iter().any(|value| filter_value_matches(key, value, product, patch))).map(|(key, _)| key)
-}
-
-fn filter_value_matches(key: &str, value: &str, product: &str, patch: &PatchFacts) -> bool {
-    // Vendors have several words for one severity.
-    if key == "severity" {
-        return value == "*" || Severity::parse(value) == Some(patch.severity());
-    }
-    let plain = |actual: &str| value == "*" || value.eq_ignore_ascii_case(actual);
-    let pattern = |actual: &str| glob::matches(value, actual, Case::Folded);
-    let any = |actual: &[String]| actual.iter().any(|actual| pattern(actual)) || value == "*";
-    match key {
-        "product" => plain(product),
-        "classification" => plain(patch.classification.word()),
-        "section" => plain(patch.section.unwrap_or_default()),
-        "priority" => plain(patch.priority.unwrap_or_default()),
-        "architecture" => plain(patch.architecture),
-        "name" => pattern(patch.name),
-        "repository" => pattern(patch.repository.unwrap_or_default()),
-        "advisory" => any(patch.advisory.map_or(&[], |advisory| &advisory.ids)),
-        _ => any(patch.advisory.map_or(&[], |advisory| &advisory.cves)),
+impl<'b> Rule<'b> {
+    fn apply(&self, patch: &PatchFacts, now: Timestamp) -> Approval<'b> {
+        let Self { number, rule, cut_off, .. } = *self;
+        if patch.classification != Classification::Security && !rule.enable_non_security {
+            return Approval::NotApproved { why: Why::RuleSecurityOnly(number) };
+        }
+        let approved = |why| Approval::Approved { level: rule.compliance_level, why };
+        let out_since = patch.out_since(rule.delay_from);
+        if let Some(cut_off) = cut_off {
+            let date = rule.approve_until_date.as_deref().unwrap_or_default();
+            return match out_since {
+                Some(appeared_at) if appeared_at <= cut_off => approved(Why::BeforeCutOff { rule: number, date, appeared_at }),
+                appeared_at => Approval::NotApproved { why: Why::AfterCutOff { rule: number, date, appeared_at } },
+            };
+        }
+        let days = rule.approve_after_days.unwrap_or_default();
+        if days == 0 {
+            return approved(Why::Rule(number));
+        }
+        let until = out_since.map(|out_since| out_since.plus_millis(i64::from(days) * DAY_MS));
+        match (until, out_since) {
+            (Some(until), Some(appeared_at)) if now > until => approved(Why::DelayPassed { rule: number, days: days.into(), appeared_at }),
+            _ => Approval::Deferred { until, why: Why::DelayRuns { rule: number, days: days.into(), until } },
+        }
     }
 }
 
-/// The first entry that names the patch: an advisory, a CVE, `name`, `name.arch`, `name:arch`,
-/// `name=version`, or `name-version` with or without an architecture.
-fn listed<'a>(entries: &'a [String], patch: &PatchFacts) -> Option<&'a str> {
-    entries.iter().map(String::as_str).find(|entry| entry_names(entry, patch))
+/// Filters made ready for one product.
+#[derive(Debug)]
+pub struct Filters<'b> {
+    has_product: bool,
+    /// A bit for each classification and each severity that is let through.
+    classifications: u16,
+    severities: u8,
+    /// The others that have values, each with what tells whether one of them fits.
+    others: Vec<(&'static str, &'b [String], Fits)>,
 }
 
-fn entry_names(entry: &str, patch: &PatchFacts) -> bool {
-    if patch.advisory.is_some_and(|advisory| advisory.is_named(entry)) {
-        return true;
+type Fits = fn(value: &str, patch: &PatchFacts) -> bool;
+
+impl<'b> Filters<'b> {
+    /// Makes filters ready.
+    pub fn new(filters: &'b PatchFilters, product: &str) -> Self {
+        let is_word = |values: &[String], word: &str| values.is_empty() || values.iter().any(|value| value == "*" || value.eq_ignore_ascii_case(word));
+        // Vendors have several words for one severity.
+        let is_severity = |severity: Severity| filters.severity.is_empty() || filters.severity.iter().any(|value| value == "*" || Severity::parse(value) == Some(severity));
+        let others: [(&'static str, &'b [String], Fits); 7] = [
+            ("section", &filters.section, |value, patch| is_plain(value, patch.section.unwrap_or_default())),
+            ("priority", &filters.priority, |value, patch| is_plain(value, patch.priority.unwrap_or_default())),
+            ("repository", &filters.repository, |value, patch| glob::matches(value, patch.repository.unwrap_or_default(), Case::Folded)),
+            ("name", &filters.name, |value, patch| glob::matches(value, patch.name, Case::Folded)),
+            ("architecture", &filters.architecture, |value, patch| is_plain(value, patch.architecture)),
+            ("advisory", &filters.advisory, |value, patch| has_any(value, patch.advisory.map_or(&[], |advisory| &advisory.ids))),
+            ("cve", &filters.cve, |value, patch| has_any(value, patch.advisory.map_or(&[], |advisory| &advisory.cves))),
+        ];
+        Self {
+            has_product: is_word(&filters.product, product),
+            classifications: Classification::ALL.into_iter().filter(|known| is_word(&filters.classification, known.word())).fold(0, |bits, known| bits | 1 << known as u16),
+            severities: Severity::ALL.into_iter().filter(|known| is_severity(*known)).fold(0, |bits, known| bits | 1 << known as u8),
+            others: others.into_iter().filter(|(_, values, _)| !values.is_empty()).collect(),
+        }
     }
-    if !glob::is_pattern(entry) {
-        // Most packages differ from the entry in their first bytes: no text is built for them.
-        let Some(rest) = entry.strip_prefix(patch.name) else { return false };
-        return match rest.as_bytes().first() {
-            None => true,
-            Some(b'.' | b':') => &rest[1..] == patch.architecture,
-            Some(b'=') => &rest[1..] == patch.version,
-            Some(b'-') => nevra::names(entry, patch.name, patch.version, patch.architecture),
-            Some(_) => false,
-        };
+
+    /// Whether a patch has a value of every filter.
+    pub fn let_through(&self, patch: &PatchFacts) -> bool {
+        self.first_mismatch(patch).is_none()
     }
-    let whole = |separator: char, part: &str| format!("{}{separator}{part}", patch.name);
-    glob::matches(entry, patch.name, Case::Sensitive)
-        || glob::matches(entry, &whole('.', patch.architecture), Case::Sensitive)
-        || glob::matches(entry, &whole(':', patch.architecture), Case::Sensitive)
-        || glob::matches(entry, &whole('=', patch.version), Case::Sensitive)
-        || (entry.contains('-') && nevra::names(entry, patch.name, patch.version, patch.architecture))
+
+    /// The key of the first filter that keeps the patch out.
+    fn first_mismatch(&self, patch: &PatchFacts) -> Option<&'static str> {
+        if !self.has_product {
+            return Some("product");
+        }
+        if self.classifications & 1 << patch.classification as u16 == 0 {
+            return Some("classification");
+        }
+        if self.severities & 1 << patch.severity() as u8 == 0 {
+            return Some("severity");
+        }
+        self.others.iter().find(|(_, values, fits)| !values.iter().any(|value| fits(value, patch))).map(|(key, ..)| *key)
+    }
+}
+
+fn is_plain(value: &str, actual: &str) -> bool {
+    value == "*" || value.eq_ignore_ascii_case(actual)
+}
+
+fn has_any(value: &str, actual: &[String]) -> bool {
+    value == "*" || actual.iter().any(|actual| glob::matches(value, actual, Case::Folded))
 }
 
 /// Rules, filters and entries that can never match on this platform.
@@ -493,7 +542,7 @@ mod tests {
     #[track_caller]
     fn check(text: &str, patch: &PatchFacts, expected: &str) {
         let baseline = baseline(text);
-        let approval = select(&baseline, "Debian12", patch, NOW);
+        let approval = Selector::new(&baseline, "Debian12", NOW).select(patch);
         let kind = match &approval {
             Approval::Approved { level, .. } => format!("approved ({})", level.word()),
             Approval::Deferred { .. } => "deferred".to_owned(),
@@ -530,7 +579,7 @@ mod tests {
                 advisory: advisory.as_ref(),
                 ..patch()
             };
-            let answer = match select(&baseline, "Debian12", &patch, NOW) {
+            let answer = match Selector::new(&baseline, "Debian12", NOW).select(&patch) {
                 Approval::Approved { level, .. } => format!("approved {}", level.word()),
                 Approval::Deferred { until, .. } => format!("deferred {}", until.map_or_else(|| "?".to_owned(), |until| (until.as_millis() / DAY_MS).to_string())),
                 Approval::Rejected { .. } => "rejected".to_owned(),

@@ -15,7 +15,7 @@ mod versions;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::decide::select::{self, Approval, PatchFacts};
+use crate::decide::select::{Approval, Filters, PatchFacts, Selector};
 use crate::fleet::lists::Lists;
 use crate::fleet::standings::Standings;
 use crate::fleet::tally::TallyOf;
@@ -332,8 +332,9 @@ impl Fleet {
         for at in (0..self.contexts.len()).filter(|at| self.is_judged_by(*at, scope)) {
             let (context, id) = (&self.contexts[at], ContextId(u32::try_from(at).unwrap_or_default()));
             let mut bytes = context.bytes.clone();
+            let selector = Selector::new(baseline, &context.product, now);
             for &number in &context.members {
-                let answer = self.standings.judge(number, &self.versions, context.advised.get(&number), (baseline, &context.product), now);
+                let answer = self.standings.judge(number, &self.versions, context.advised.get(&number), &selector);
                 let before = bytes[number as usize];
                 if answer.byte == before {
                     continue;
@@ -372,8 +373,10 @@ impl Fleet {
     /// What a baseline says of every newer version that a node of an operating system is offered, product by
     /// product: `visit` gets the product, the version and the approval.
     pub fn select_offered<'b>(&self, system: OperatingSystem, baseline: &'b Baseline, now: Timestamp, mut visit: impl FnMut(&str, VersionNumber, Approval<'b>)) {
+        let mut selectors = HashMap::new();
         for (product, version, facts) in self.offered(system) {
-            visit(product, version, select::select(baseline, product, &facts, now));
+            let selector = selectors.entry(product).or_insert_with(|| Selector::new(baseline, product, now));
+            visit(product, version, selector.select(&facts));
         }
     }
 
@@ -382,7 +385,7 @@ impl Fleet {
     pub fn idle_rules(&self, baseline: &Baseline) -> Vec<usize> {
         let mut idle: Vec<_> = baseline.approval_rules.iter().zip(1..).collect();
         for (product, _, facts) in self.offered(baseline.operating_system) {
-            idle.retain(|(rule, _)| !select::lets_through(&rule.filters, product, &facts));
+            idle.retain(|(rule, _)| !Filters::new(&rule.filters, product).let_through(&facts));
             if idle.is_empty() {
                 break;
             }
@@ -464,13 +467,21 @@ impl Fleet {
     fn judge_new(&mut self, context: ContextId, numbers: &[u32], now: Timestamp) {
         let at = context.at();
         self.contexts[at].bytes.resize(self.standings.len(), Byte::ABSENT);
-        for &number in numbers {
-            if self.contexts[at].bytes[number as usize] == Byte::ABSENT {
-                self.advise(at, number);
-                let Self { versions, standings, contexts, baselines, .. } = self;
-                let context = &mut contexts[at];
-                let baseline = baselines.of(context.operating_system, context.patch_group.as_ref());
-                context.judge(number, versions, standings, baseline, now);
+        let is_new = |context: &Context, number: u32| context.bytes[number as usize] == Byte::ABSENT;
+        let new: Vec<_> = numbers.iter().copied().filter(|number| is_new(&self.contexts[at], *number)).collect();
+        if new.is_empty() {
+            return;
+        }
+        for number in &new {
+            self.advise(at, *number);
+        }
+        let Self { versions, standings, contexts, baselines, .. } = self;
+        let context = &mut contexts[at];
+        let selector = context.selector(baselines, now);
+        for number in new {
+            // A list may name one twice.
+            if is_new(context, number) {
+                context.judge(number, versions, standings, selector.as_ref());
                 context.members.push(number);
             }
         }
@@ -481,7 +492,7 @@ impl Fleet {
         let Self { versions, standings, lists, contexts, baselines, .. } = self;
         let context = &mut contexts[at];
         let id = ContextId(u32::try_from(at).unwrap_or_default());
-        let baseline = baselines.of(context.operating_system, context.patch_group.as_ref());
+        let selector = context.selector(baselines, now);
         let members = std::mem::take(&mut context.members);
         if only.is_none() {
             context.next_change_at = None;
@@ -490,7 +501,7 @@ impl Fleet {
         for &number in only.unwrap_or(&members) {
             let old = context.bytes.get(number as usize).copied().unwrap_or(Byte::ABSENT);
             if old != Byte::ABSENT {
-                context.judge(number, versions, standings, baseline, now);
+                context.judge(number, versions, standings, selector.as_ref());
                 let new = context.bytes[number as usize];
                 if new != old {
                     changes.push((number, new.tally() - old.tally()));
@@ -515,12 +526,18 @@ impl PatchNodes {
 }
 
 impl Context {
-    fn judge(&mut self, number: u32, versions: &Versions, standings: &Standings, baseline: Option<&Baseline>, now: Timestamp) {
-        let Some(baseline) = baseline else {
+    /// The baseline that applies, made ready.
+    fn selector<'b>(&self, baselines: &'b Baselines, now: Timestamp) -> Option<Selector<'b>> {
+        let baseline = baselines.of(self.operating_system, self.patch_group.as_ref())?;
+        Some(Selector::new(baseline, &self.product, now))
+    }
+
+    fn judge(&mut self, number: u32, versions: &Versions, standings: &Standings, selector: Option<&Selector>) {
+        let Some(selector) = selector else {
             self.bytes[number as usize] = Byte::UNJUDGED;
             return;
         };
-        let answer = standings.judge(number, versions, self.advised.get(&number), (baseline, &self.product), now);
+        let answer = standings.judge(number, versions, self.advised.get(&number), selector);
         self.bytes[number as usize] = answer.byte;
         match answer.about {
             Some(version) => drop(self.about.insert(number, version)),

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use crate::decide::entries;
 use crate::decide::judge::{self, INSTALLED_APPEARED_AT, Newer, Standing};
-use crate::decide::select::PatchFacts;
+use crate::decide::select::{PatchFacts, Selector};
 use crate::fleet::intern::Interner;
 use crate::fleet::tally::Byte;
 use crate::fleet::versions::{VersionFacts, VersionKey, VersionNumber, Versions};
 use crate::model::advisory::Advisory;
-use crate::model::baseline::Baseline;
 use crate::model::catalog::{Advised, Catalog};
 use crate::model::patch::{Classification, Offer};
 use crate::model::repository::Repository;
@@ -161,9 +161,7 @@ impl Standings {
     pub fn of_entries(&self, versions: &Versions, ecosystem: &str, entries: &[String]) -> Option<Vec<u32>> {
         let mut standings = Vec::new();
         for entry in entries {
-            // A name, and perhaps a version or an architecture after it.
-            let names = entry.match_indices(['.', ':', '=', '-']).map(|(at, _)| &entry[..at]).chain([entry.as_str()]);
-            let mut packages = names.flat_map(|name| versions.packages_named(ecosystem, name)).peekable();
+            let mut packages = entries::possible_names(entry).flat_map(|name| versions.packages_named(ecosystem, name)).peekable();
             packages.peek()?;
             standings.extend(packages.filter_map(|package| self.of_package.get(package as usize)).flatten());
         }
@@ -196,7 +194,7 @@ impl Standings {
     }
 
     /// Judges one standing.
-    pub fn judge(&self, number: u32, versions: &Versions, advised: Option<&Advised>, (baseline, product): (&Baseline, &str), now: Timestamp) -> JudgedStanding {
+    pub fn judge(&self, number: u32, versions: &Versions, advised: Option<&Advised>, selector: &Selector) -> JudgedStanding {
         let (row, offering) = self.standings.get(number);
         let offering = self.offerings.get(*offering);
         let advisory = advised.and_then(|advised| advised.installed.as_deref());
@@ -206,16 +204,16 @@ impl Standings {
         let standing = Standing { installed, state: row.flags.state(), held: row.flags.held(), reboot_pending: row.flags.reboot_pending() };
         // Nearly every package is the newest there is.
         if offering.newer.is_empty() {
-            let answer = judge::judge_standing(baseline, product, &standing, &[], now);
-            let next_change_at = if baseline.exceptions.is_empty() { None } else { judge::next_change(baseline, product, &standing, &[], now) };
+            let answer = judge::judge_standing(selector, &standing, &[]);
+            let next_change_at = if selector.baseline().exceptions.is_empty() { None } else { judge::next_change(selector, &standing, &[]) };
             return JudgedStanding { byte: Byte::of(&answer, classification), about: None, next_change_at };
         }
         let newer: Vec<_> = offering.newer.iter().enumerate().map(|(at, newer)| Newer { facts: newer.facts(versions, of_newer(advised, at)), offer: &newer.offer }).collect();
-        let answer = judge::judge_standing(baseline, product, &standing, &newer, now);
+        let answer = judge::judge_standing(selector, &standing, &newer);
         JudgedStanding {
             byte: Byte::of(&answer, answer.about.map_or(classification, |at| newer[at].facts.classification)),
             about: answer.about.map(|at| offering.newer[at].version),
-            next_change_at: judge::next_change(baseline, product, &standing, &newer, now),
+            next_change_at: judge::next_change(selector, &standing, &newer),
         }
     }
 }

@@ -68,9 +68,10 @@ impl Advisory {
         self.suggestion = self.suggestion.max(other.suggestion);
     }
 
-    /// Whether a person means it by this id: its own or that of a vulnerability, whatever the case.
+    /// Whether a person means it by this id: its own, that of a vulnerability, or a number in the vendor's bug
+    /// tracker, whatever the case.
     pub fn is_named(&self, id: &str) -> bool {
-        self.ids.iter().chain(&self.cves).any(|known| known.eq_ignore_ascii_case(id))
+        self.ids.iter().chain(&self.cves).chain(&self.bugs).any(|known| known.eq_ignore_ascii_case(id))
     }
 }
 
@@ -98,6 +99,6 @@ mod tests {
             ..advisory("", Classification::Security, Severity::Low, 5)
         };
         assert_eq!(merged, expected);
-        assert!(merged.is_named("cve-a") && merged.is_named("B") && !merged.is_named("C"));
+        assert!(merged.is_named("cve-a") && merged.is_named("B") && merged.is_named("7") && !merged.is_named("C"));
     }
 }
