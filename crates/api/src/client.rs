@@ -12,7 +12,9 @@ use crate::v1::baseline::{
 };
 use crate::v1::feed::{AddFeed, Feed};
 use crate::v1::key::{RotateKey, RotatedKey};
-use crate::v1::node::{BetweenDays, Change, Changed, EditTags, ListNodePatches, ListNodes, ListPage, Node, NodeDetail, NodeEvent, NodePatch, OnDay, Report};
+use crate::v1::node::{
+    BetweenDays, Change, Changed, EditTags, ListNodePatches, ListNodes, ListPage, ListVerdicts, Node, NodeDetail, NodeEvent, NodePatch, OnDay, PastVerdict, Report,
+};
 use crate::v1::operation::{CreateOperation, Operation};
 use crate::v1::organization::{CreateMember, Member, MoveMember, MoveNodes, Organization};
 use crate::v1::patch::{ListPatches, Patch, PatchNode};
@@ -101,6 +103,11 @@ impl Client {
     /// What happened to a node.
     pub async fn node_events(&self, id: &str) -> Result<Vec<NodeEvent>, ClientError> {
         self.get(&format!("/nodes/{id}/events"), &()).await
+    }
+
+    /// What a node was judged to be over time.
+    pub async fn node_verdicts(&self, id: &str, query: &ListVerdicts) -> Result<Vec<PastVerdict>, ClientError> {
+        self.get(&format!("/nodes/{id}/verdicts"), query).await
     }
 
     /// Sets and removes tags.

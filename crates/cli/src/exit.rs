@@ -28,7 +28,7 @@ impl From<Verdict> for Exit {
         match verdict {
             Verdict::Compliant => Self::Success,
             Verdict::NonCompliant => Self::NonCompliant,
-            Verdict::Unknown => Self::Unknown,
+            Verdict::Unknown | Verdict::Unmanaged => Self::Unknown,
         }
     }
 }

@@ -57,7 +57,7 @@ fn verdict_table() -> (usize, f64) {
              {{approve_after_days: 7, compliance_level: HIGH, filters: {{name: ['package-1*']}}}}, {{approve_after_days: 14"
         )
     };
-    let baselines = [3, 5].map(|days| changed(&format!("{}", rules(days).trim_start_matches('{')), &["package-00040", "package-0012*", "other-*"]));
+    let baselines = [3, 5].map(|days| changed(rules(days).trim_start_matches('{'), &["package-00040", "package-0012*", "other-*"]));
     (bench.fleet.n_standings(), bench.judge(&lists, &baselines))
 }
 

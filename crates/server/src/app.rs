@@ -10,6 +10,7 @@ use domain::model::time::{Clock, HOUR_MS, Timestamp};
 use store::{Database, StoreError};
 use tokio::sync::Semaphore;
 
+use crate::actions::verdicts::{self, Recorded};
 use crate::feeds::{self, FeedError};
 use crate::fleet::{Fleet, Present, State};
 use crate::keys::{GivenCertificate, KeyError, Keys};
@@ -57,6 +58,7 @@ struct Parts {
     spool: PathBuf,
     /// Held by whoever imports a feed: one at a time.
     import: tokio::sync::Mutex<()>,
+    verdicts: tokio::sync::Mutex<Option<Recorded>>,
 }
 
 /// Reports that are read and checked at once. Twice a commit's worth keeps the writer busy; each
@@ -110,6 +112,7 @@ impl App {
                 report_room: Semaphore::new(REPORTS_AT_ONCE),
                 spool,
                 import: tokio::sync::Mutex::default(),
+                verdicts: tokio::sync::Mutex::default(),
             }),
         })
     }
@@ -179,6 +182,11 @@ impl App {
         self.parts.import.lock().await
     }
 
+    /// Which verdicts were written down last.
+    pub(crate) async fn recorded_verdicts(&self) -> tokio::sync::MutexGuard<'_, Option<Recorded>> {
+        self.parts.verdicts.lock().await
+    }
+
     /// A folder that is gone when it is dropped.
     pub(crate) fn create_spool_folder(&self) -> Result<tempfile::TempDir, FeedError> {
         let create = || {
@@ -204,8 +212,9 @@ impl App {
         }
     }
 
-    /// Writes down what only memory knows, such as when nodes were last heard of.
+    /// Writes down what only memory knows: when nodes were last heard of, and what they are judged to be.
     pub async fn save(&self) -> Result<usize, StoreError> {
+        verdicts::record(self).await?;
         self.parts.fleet.save_states(&self.parts.database).await
     }
 

@@ -18,6 +18,7 @@ pub mod reports;
 pub mod saved_filters;
 pub mod sessions;
 mod sql;
+pub mod verdicts;
 pub mod versions;
 
 pub use audit::{AuditEntry, AuditError};

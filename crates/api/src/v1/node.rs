@@ -73,6 +73,34 @@ pub struct NodeDetail {
     pub warnings: Vec<Warning>,
 }
 
+/// Verdicts of a node up to a day.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+pub struct ListVerdicts {
+    /// The day, such as `2026-03-12`; now when absent.
+    pub on: Option<String>,
+    /// How many, newest first.
+    pub limit: Option<u32>,
+}
+
+/// What a node was judged to be from an instant on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PastVerdict {
+    /// Since when, to the minute.
+    pub since: String,
+    /// `COMPLIANT`, `NON_COMPLIANT`, `UNKNOWN` or `UNMANAGED`.
+    pub verdict: String,
+    /// Patches by state.
+    pub counts: Counts,
+    /// The id of the baseline that judged it.
+    pub baseline_id: String,
+    /// Its name, while there is one.
+    pub baseline: Option<String>,
+    /// Its version.
+    pub baseline_version: u32,
+    /// Through what it applied.
+    pub through: String,
+}
+
 /// Why something is so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reason {

@@ -14,6 +14,9 @@ pub struct FleetSummary {
     pub n_non_compliant: u32,
     /// Nodes of which it cannot be said.
     pub n_unknown: u32,
+    /// Nodes that no baseline is for.
+    #[serde(default)]
+    pub n_unmanaged: u32,
     /// Unknown nodes whose last scan is too old.
     pub n_stale: u32,
     /// Nodes that should have been heard of.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::decide::select::{self, Approval, PatchFacts, Selector};
 use crate::model::baseline::{Baseline, ComplianceLevel, RejectedPatchesAction};
-use crate::model::compliance::{Counts, PatchState, Reason, ReasonCode, Verdict};
+use crate::model::compliance::{Counts, PatchState, Reason, ReasonCode, SeveritySummary, Verdict};
 use crate::model::inventory::{Inventory, Reboot};
 use crate::model::package::{InstallState, InstalledPackage};
 use crate::model::patch::{AvailableVersion, Classification, Offer};
@@ -29,6 +29,8 @@ pub struct Judgement {
     pub reasons: Vec<Reason>,
     /// Patches per state.
     pub counts: Counts,
+    /// Patches by severity.
+    pub severities: SeveritySummary,
     /// A row per package, by name and architecture.
     pub patches: Vec<PatchRow>,
     /// What may make the result less than it seems.
@@ -44,9 +46,23 @@ pub fn judge(inventory: &Inventory, baseline: Option<&Baseline>, list_age_days: 
 
     let patches: Vec<PatchRow> = baseline.map_or_else(Vec::new, |baseline| judge_packages(inventory, baseline, now));
     let counts = count(&patches);
+    let severities = summarize_severities(&patches, baseline.is_some_and(Baseline::counts_available));
     let unknown = freshness.into_iter().filter_map(|(_, reason)| reason).collect();
     let (verdict, reasons) = decide_verdict(inventory, baseline, &counts, unknown);
-    Judgement { verdict, reasons, counts, patches, warnings }
+    Judgement { verdict, reasons, counts, severities, patches, warnings }
+}
+
+/// Counts rows by severity: those that the baseline is about, as AWS does. An available security update has no level.
+pub fn summarize_severities(patches: &[PatchRow], counts_available: bool) -> SeveritySummary {
+    let mut summary = SeveritySummary::default();
+    for patch in patches {
+        match patch.state {
+            PatchState::InstalledOther => {}
+            PatchState::AvailableSecurityUpdate => summary.add(counts_available, ComplianceLevel::Unspecified, patch.classification, patch.severity),
+            state => summary.add(state.is_non_compliant(), patch.compliance_level, patch.classification, patch.severity),
+        }
+    }
+    summary
 }
 
 /// Counts rows by state. What is stored beside a judgement can always be recounted with it.
@@ -122,7 +138,7 @@ fn refresh_hint(inventory: &Inventory) -> String {
 fn decide_verdict(inventory: &Inventory, baseline: Option<&Baseline>, counts: &Counts, unknown: Vec<Reason>) -> (Verdict, Vec<Reason>) {
     let Some(baseline) = baseline else {
         let text = format!("no baseline applies to {}", inventory.platform.name);
-        return (Verdict::Unknown, vec![Reason::new(ReasonCode::NoBaseline, text)]);
+        return (Verdict::Unmanaged, vec![Reason::new(ReasonCode::NoBaseline, text)]);
     };
     let mut wrong = Vec::new();
     if baseline.counts_available() && counts.available_security_update > 0 {
@@ -582,8 +598,8 @@ mod tests {
     }
 
     #[test]
-    fn a_node_without_a_baseline_is_unknown() {
+    fn a_node_without_a_baseline_is_unmanaged() {
         let judgement = judge(&inventory(), None, LIST_AGE_DAYS_MAX, NOW);
-        assert_eq!((judgement.verdict, judgement.reasons[0].code), (Verdict::Unknown, ReasonCode::NoBaseline));
+        assert_eq!((judgement.verdict, judgement.reasons[0].code), (Verdict::Unmanaged, ReasonCode::NoBaseline));
     }
 }

@@ -19,7 +19,7 @@ use crate::decide::select::{Approval, Filters, PatchFacts, Selector};
 use crate::fleet::lists::Lists;
 use crate::fleet::standings::Standings;
 use crate::fleet::tally::TallyOf;
-use crate::model::baseline::Baseline;
+use crate::model::baseline::{Baseline, ComplianceLevel};
 use crate::model::catalog::{Advised, Catalog};
 use crate::model::compliance::{Counts, PatchState};
 use crate::model::platform::{OperatingSystem, Platform};
@@ -97,6 +97,8 @@ pub struct PatchNodes {
     pub version: VersionNumber,
     /// Nodes on which it is missing.
     pub n_missing: u32,
+    /// The same by compliance level, in the order of `ComplianceLevel::ALL`.
+    pub n_missing_by_level: [u32; ComplianceLevel::ALL.len()],
     /// Nodes on which it is known and not counted as missing.
     pub n_other: u32,
 }
@@ -424,7 +426,7 @@ impl Fleet {
         let mut counted = HashMap::<VersionNumber, PatchNodes>::new();
         for (context, id) in self.contexts.iter().zip(0..) {
             for (&number, &version) in &context.about {
-                let patch = counted.entry(version).or_insert(PatchNodes { version, n_missing: 0, n_other: 0 });
+                let patch = counted.entry(version).or_insert_with(|| PatchNodes::new(version));
                 patch.count(context, number, self.lists.n_nodes_with(ContextId(id), number));
             }
         }
@@ -433,7 +435,7 @@ impl Fleet {
 
     /// The numbers of nodes that are offered this patch.
     pub fn count_patch(&self, version: VersionNumber) -> PatchNodes {
-        let mut patch = PatchNodes { version, n_missing: 0, n_other: 0 };
+        let mut patch = PatchNodes::new(version);
         for (context, id) in self.contexts.iter().zip(0..) {
             for (&number, _) in context.about.iter().filter(|(_, about)| **about == version) {
                 patch.count(context, number, self.lists.n_nodes_with(ContextId(id), number));
@@ -519,9 +521,18 @@ impl Fleet {
 }
 
 impl PatchNodes {
+    fn new(version: VersionNumber) -> Self {
+        Self { version, n_missing: 0, n_missing_by_level: [0; ComplianceLevel::ALL.len()], n_other: 0 }
+    }
+
     fn count(&mut self, context: &Context, standing: u32, n_nodes: u32) {
-        let missing = context.bytes[standing as usize].state() == Some(PatchState::Missing);
-        *(if missing { &mut self.n_missing } else { &mut self.n_other }) += n_nodes;
+        let byte = context.bytes[standing as usize];
+        if byte.state() == Some(PatchState::Missing) {
+            self.n_missing += n_nodes;
+            self.n_missing_by_level[byte.level() as usize] += n_nodes;
+        } else {
+            self.n_other += n_nodes;
+        }
     }
 }
 

@@ -7,14 +7,15 @@ use crate::model::baseline::ComplianceLevel;
 use crate::model::compliance::{Counts, PatchState};
 use crate::model::patch::Classification;
 
-/// What a baseline says of a standing: three bits of state, and whether it is a security patch or
-/// a critical one where it makes a node non-compliant.
+/// What a baseline says of a standing: three bits of state, and where it makes a node non-compliant, whether it is a
+/// security patch, and three bits of its compliance level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Byte(u8);
 
 const STATE_BITS: u8 = 0b111;
 const SECURITY: u8 = 1 << 3;
-const CRITICAL: u8 = 1 << 4;
+const LEVEL_SHIFT: u32 = 4;
+const LEVEL_BITS: u8 = 0b111;
 const NO_STATE: u8 = 7;
 
 impl Byte {
@@ -28,7 +29,7 @@ impl Byte {
         let mut byte = answer.state as u8;
         if answer.state.is_non_compliant() {
             byte |= if classification == Classification::Security { SECURITY } else { 0 };
-            byte |= if answer.compliance_level() == ComplianceLevel::Critical { CRITICAL } else { 0 };
+            byte |= (answer.compliance_level() as u8) << LEVEL_SHIFT;
         }
         Self(byte)
     }
@@ -36,6 +37,11 @@ impl Byte {
     /// The state, when there is one.
     pub fn state(self) -> Option<PatchState> {
         PatchState::ALL.get(usize::from(self.0 & STATE_BITS)).copied()
+    }
+
+    /// The compliance level where it makes a node non-compliant.
+    pub fn level(self) -> ComplianceLevel {
+        ComplianceLevel::ALL.get(usize::from(self.0 >> LEVEL_SHIFT & LEVEL_BITS)).copied().unwrap_or_default()
     }
 
     /// What the standing adds to a node's tally.
@@ -48,7 +54,7 @@ impl Byte {
             tally.0[usize::from(self.0 & STATE_BITS)] = 1;
         }
         tally.0[7] = i16::from(self.0 & SECURITY != 0);
-        tally.0[8] = i16::from(self.0 & CRITICAL != 0);
+        tally.0[8] = i16::from(self.level() == ComplianceLevel::Critical);
         tally
     }
 }

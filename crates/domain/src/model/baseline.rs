@@ -279,6 +279,9 @@ pub enum ComplianceLevel {
 }
 
 impl ComplianceLevel {
+    /// Every one, the least urgent first.
+    pub const ALL: [Self; 6] = [Self::Unspecified, Self::Informational, Self::Low, Self::Medium, Self::High, Self::Critical];
+
     fn is_unspecified(&self) -> bool {
         *self == Self::Unspecified
     }

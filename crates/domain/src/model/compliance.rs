@@ -1,9 +1,13 @@
 //! States of patches and verdicts of nodes, with the reason of each.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::model::baseline::ComplianceLevel;
+use crate::model::patch::{Classification, Severity};
 
 /// State of a patch on a node, as in AWS Patch Manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -68,7 +72,7 @@ impl PatchState {
 }
 
 /// How many patches are in each state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// In state MISSING.
     pub missing: u32,
@@ -119,6 +123,38 @@ impl Counts {
     }
 }
 
+/// Patches by how bad it is that they are missing, and by how urgent the vendor says they are. A patch that is both
+/// critical and about security is in both counters of `Counts`, so the other one tells how many are in neither.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SeveritySummary {
+    /// Patches that make the node non-compliant, by compliance level.
+    pub non_compliant: BTreeMap<ComplianceLevel, u32>,
+    /// Patches of the baseline that do not, by compliance level.
+    pub compliant: BTreeMap<ComplianceLevel, u32>,
+    /// Patches that make the node non-compliant, by the vendor's severity.
+    pub non_compliant_by_vendor: BTreeMap<Severity, u32>,
+    /// Patches that make the node non-compliant and are neither critical nor about security.
+    pub other_non_compliant: u32,
+}
+
+impl SeveritySummary {
+    /// The highest compliance level among patches that make the node non-compliant.
+    pub fn overall(&self) -> Option<ComplianceLevel> {
+        self.non_compliant.keys().max().copied()
+    }
+
+    /// Counts one patch.
+    pub fn add(&mut self, is_wrong: bool, level: ComplianceLevel, classification: Classification, severity: Severity) {
+        if !is_wrong {
+            *self.compliant.entry(level).or_default() += 1;
+            return;
+        }
+        *self.non_compliant.entry(level).or_default() += 1;
+        *self.non_compliant_by_vendor.entry(severity).or_default() += 1;
+        self.other_non_compliant += u32::from(level != ComplianceLevel::Critical && classification != Classification::Security);
+    }
+}
+
 /// Whether a node is as its baseline wants it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -129,11 +165,13 @@ pub enum Verdict {
     NonCompliant,
     /// It could not be judged.
     Unknown,
+    /// No baseline is for it.
+    Unmanaged,
 }
 
 impl Verdict {
     /// Every verdict.
-    pub const ALL: [Self; 3] = [Self::NonCompliant, Self::Unknown, Self::Compliant];
+    pub const ALL: [Self; 4] = [Self::NonCompliant, Self::Unknown, Self::Unmanaged, Self::Compliant];
 
     /// The spelling of the wire, such as `NON_COMPLIANT`.
     pub fn code(self) -> &'static str {
@@ -141,6 +179,7 @@ impl Verdict {
             Self::Compliant => "COMPLIANT",
             Self::NonCompliant => "NON_COMPLIANT",
             Self::Unknown => "UNKNOWN",
+            Self::Unmanaged => "UNMANAGED",
         }
     }
 
@@ -150,6 +189,7 @@ impl Verdict {
             Self::Compliant => "compliant",
             Self::NonCompliant => "not compliant",
             Self::Unknown => "unknown",
+            Self::Unmanaged => "unmanaged",
         }
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::judge::Judgement;
 use crate::model::baseline::{Baseline, ComplianceLevel};
-use crate::model::compliance::{Counts, PatchState, Reason, Verdict};
+use crate::model::compliance::{Counts, PatchState, Reason, SeveritySummary, Verdict};
 use crate::model::inventory::{Inventory, Reboot};
 use crate::model::patch::{Classification, Replacement, Severity};
 use crate::model::platform::Platform;
@@ -42,6 +42,9 @@ pub struct ScanReport {
     pub reasons: Vec<Reason>,
     /// Patches per state.
     pub counts: Counts,
+    /// Patches by severity.
+    #[serde(default)]
+    pub severities: SeveritySummary,
     /// Whether a reboot waits.
     pub reboot: Reboot,
     /// When the package lists were last brought up to date.
@@ -188,6 +191,7 @@ impl ScanReport {
             verdict: judgement.verdict,
             reasons: judgement.reasons,
             counts: judgement.counts,
+            severities: judgement.severities,
             reboot: inventory.reboot.clone(),
             lists_refreshed_at: inventory.lists_refreshed_at,
             patches: judgement.patches,

@@ -14,6 +14,7 @@ pub mod overview;
 pub mod patches;
 pub mod reports;
 pub mod sessions;
+pub mod verdicts;
 
 use domain::model::id::SessionId;
 use domain::model::time::Timestamp;

@@ -1,5 +1,6 @@
 //! The catalog of patches, and the nodes that need them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::page::Cursor;
@@ -7,6 +8,7 @@ use api::v1::node::ListPage;
 use api::v1::patch::ListPatches;
 use domain::fleet::{PatchNodes, VersionNumber};
 use domain::model::advisory::Advisory;
+use domain::model::baseline::ComplianceLevel;
 use domain::model::compliance::PatchState;
 use domain::model::id::{NodeId, PatchId};
 use domain::model::patch::{Classification, Severity};
@@ -70,6 +72,29 @@ pub fn list(app: &App, _caller: &Caller, query: &ListPatches) -> Result<(Vec<Pat
     }
     patches.truncate(limit as usize + 1);
     Ok(cut_page(patches, limit, &list, |patch| Cursor { value: patch.n_missing.to_string(), id: patch.id.to_string() }))
+}
+
+/// Missing patches, counted on each node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MissingPatches {
+    /// By the compliance level of the baseline that approves them.
+    pub by_level: BTreeMap<ComplianceLevel, u64>,
+    /// By the vendor's severity.
+    pub by_severity: BTreeMap<Severity, u64>,
+}
+
+/// How many patches are missing, by severity.
+pub fn summarize_missing(app: &App, _caller: &Caller) -> MissingPatches {
+    let state = app.current_fleet(app.now());
+    let mut missing = MissingPatches::default();
+    for patch in state.index.count_patches().iter().filter(|patch| patch.n_missing > 0) {
+        let severity = state.index.versions.advisory(patch.version).map_or(Severity::Unspecified, |advisory| advisory.severity);
+        *missing.by_severity.entry(severity).or_default() += u64::from(patch.n_missing);
+        for (level, n_nodes) in ComplianceLevel::ALL.into_iter().zip(patch.n_missing_by_level) {
+            *missing.by_level.entry(level).or_default() += u64::from(n_nodes);
+        }
+    }
+    missing
 }
 
 /// One patch.

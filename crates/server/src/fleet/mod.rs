@@ -254,12 +254,13 @@ impl State {
     /// A node's verdict at `now`, and whether its last report is too old to prove anything.
     pub fn verdict(&self, node: &Node, now: Timestamp, stale_before: Timestamp) -> (Verdict, bool) {
         let Some(list) = node.list() else { return (Verdict::Unknown, false) };
+        if !self.index.has_baseline(self.index.context_of(list)) {
+            return (Verdict::Unmanaged, false);
+        }
         if node.collected_at().is_none_or(|at| at < stale_before) {
             return (Verdict::Unknown, true);
         }
-        let verdict = if !self.index.has_baseline(self.index.context_of(list)) {
-            Verdict::Unknown
-        } else if self.index.is_non_compliant(list) || node.is_reboot_pending() {
+        let verdict = if self.index.is_non_compliant(list) || node.is_reboot_pending() {
             Verdict::NonCompliant
         } else if now > node.vouched_until() || node.lists_refreshed_at().is_none_or(|at| at < now.plus_millis(-i64::from(LIST_AGE_DAYS_MAX) * DAY_MS)) {
             Verdict::Unknown

@@ -76,6 +76,8 @@ pub struct FleetSummary {
     pub n_non_compliant: u32,
     /// Those of which it cannot be said.
     pub n_unknown: u32,
+    /// Nodes that no baseline is for.
+    pub n_unmanaged: u32,
     /// Of the unknown, those whose last report is too old.
     pub n_stale: u32,
     /// Nodes that are late.
@@ -230,6 +232,7 @@ impl State {
                 Verdict::Compliant => summary.n_compliant += 1,
                 Verdict::NonCompliant => summary.n_non_compliant += 1,
                 Verdict::Unknown => summary.n_unknown += 1,
+                Verdict::Unmanaged => summary.n_unmanaged += 1,
             }
             match present.presence(node) {
                 Presence::Late => summary.n_late += 1,

@@ -67,6 +67,7 @@ fn v1_routes() -> OpenApiRouter<App> {
         .routes(routes!(v1::nodes::list_reports))
         .routes(routes!(v1::nodes::list_changes))
         .routes(routes!(v1::nodes::list_events))
+        .routes(routes!(v1::nodes::list_verdicts))
         .routes(routes!(v1::patches::list))
         .routes(routes!(v1::patches::show))
         .routes(routes!(v1::patches::list_nodes))

@@ -18,6 +18,7 @@ use crate::App;
 use crate::actions::inventories::{self, Change};
 use crate::actions::nodes::{self, NodePatchPage, NodeToday};
 use crate::actions::operations;
+use crate::actions::verdicts::{self, PastVerdict};
 use crate::http::BrowserSession;
 use crate::ui::errors::{PageError, PageQuery, cross_site};
 use crate::ui::layout::{self, Section};
@@ -387,6 +388,7 @@ pub async fn changes(State(app): State<App>, session: BrowserSession, Path(id): 
         None => None,
     };
     let (reports, next_cursor) = inventories::list_reports(&app, caller, &id, &ListPage { cursor: query.cursor.clone(), limit: Some(20) }).await?;
+    let past = verdicts::list(&app, caller, &id, None, Some(10)).await?;
     let now = app.now();
     let path = Tab::Changes.path(&id);
     let body = html! {
@@ -412,8 +414,25 @@ pub async fn changes(State(app): State<App>, session: BrowserSession, Path(id): 
                 (parts::pages(&path, &[], query.cursor.as_deref(), next_cursor.as_deref()))
             }
         }
+        (past_verdicts(&past, now))
     };
     Ok(frame(&today, Tab::Changes, &session, &body))
+}
+
+fn past_verdicts(past: &[PastVerdict], now: Timestamp) -> Markup {
+    html! { @if !past.is_empty() {
+        section.card.flush { div.scroll { table.cards {
+            caption { "What it was judged to be" }
+            thead { tr { th { "Since" } th { "Verdict" } th.number { "Missing" } th.number { "Security" } th { "Judged by" } } }
+            tbody { @for past in past { tr {
+                td { (parts::ago(past.at(), now)) }
+                td data-label="Verdict" { (parts::verdict(past.record.verdict)) }
+                td.number data-label="Missing" { (past.record.counts.missing) }
+                td.number data-label="Security" { (past.record.counts.security_non_compliant) }
+                td data-label="Judged by" { @if past.judged_by.baseline_id.is_empty() { span.quiet { "no baseline" } } @else { (past.baseline.as_deref().unwrap_or(&past.judged_by.baseline_id)) span.quiet { ", version " (past.judged_by.version) ", through " (past.judged_by.through) } } }
+            } } }
+        } } }
+    } }
 }
 
 fn change_table(changes: &[Change]) -> Markup {

@@ -4,7 +4,9 @@ use api::v1::node::ListNodes;
 use api::v1::patch::ListPatches;
 use axum::extract::State;
 use axum::response::Html;
+use domain::model::baseline::ComplianceLevel;
 use domain::model::compliance::PatchState;
+use domain::model::patch::Severity;
 use maud::{Markup, html};
 
 use crate::App;
@@ -20,6 +22,7 @@ pub async fn show(State(app): State<App>, session: BrowserSession) -> Result<Htm
     let summary = overview::summarize(&app, caller);
     let worst = nodes::list(&app, caller, &ListNodes { limit: Some(5), ..ListNodes::default() })?;
     let (top_patches, _) = patches::list(&app, caller, &ListPatches { limit: Some(5), ..ListPatches::default() })?;
+    let missing = patches::summarize_missing(&app, caller);
     let body = html! {
         div.title { h1 { "Overview" } }
         (fleet(&summary))
@@ -30,11 +33,19 @@ pub async fn show(State(app): State<App>, session: BrowserSession) -> Result<Htm
         }
         section.card {
             h2 { "By severity" }
-            p.quiet { "Not every vendor states a severity, so patches are counted by classification and by the baseline's compliance level." }
+            p.quiet { "A patch that is both is in both. Levels are the baselines', severities the vendors'; not every vendor states one." }
             div.legend {
                 span { b { (summary.counts.security_non_compliant) } " security patches not compliant" }
                 span { b { (summary.counts.critical_non_compliant) } " of compliance level critical" }
             }
+            @if summary.counts.missing > 0 { table.cards {
+                caption { "Missing patches, counted on each node" }
+                thead { tr { th { "By" } @for words in ["critical", "high or important", "medium or moderate", "low", "informational", "unspecified"] { th.number { (words) } } } }
+                tbody {
+                    tr { td { "Compliance level" } @for level in ComplianceLevel::ALL.into_iter().rev() { td.number { (missing.by_level.get(&level).copied().unwrap_or_default()) } } }
+                    tr { td { "Vendor's severity" } @for severity in [Some(Severity::Critical), Some(Severity::Important), Some(Severity::Moderate), Some(Severity::Low), None, Some(Severity::Unspecified)] { td.number { @if let Some(severity) = severity { (missing.by_severity.get(&severity).copied().unwrap_or_default()) } @else { "–" } } } }
+                }
+            } }
         }
         div.columns {
             section.card { h2 { "What to do next" } (next_steps(&summary)) }
@@ -65,7 +76,12 @@ pub async fn show(State(app): State<App>, session: BrowserSession) -> Result<Htm
 }
 
 fn fleet(summary: &FleetSummary) -> Markup {
-    let parts = [("good", "compliant", summary.n_compliant), ("bad", "not compliant", summary.n_non_compliant), ("doubt", "unknown", summary.n_unknown)];
+    let parts = [
+        ("good", "compliant", summary.n_compliant),
+        ("bad", "not compliant", summary.n_non_compliant),
+        ("doubt", "unknown", summary.n_unknown),
+        ("", "unmanaged", summary.n_unmanaged),
+    ];
     html! {
         section.card {
             h2 { (headline(summary)) }
@@ -74,6 +90,7 @@ fn fleet(summary: &FleetSummary) -> Markup {
                 a href="/nodes?verdict=COMPLIANT" { "✓ " (summary.n_compliant) " compliant" }
                 a href="/nodes?verdict=NON_COMPLIANT" { "✕ " (summary.n_non_compliant) " not compliant" }
                 a href="/nodes?verdict=UNKNOWN" { "? " (summary.n_unknown) " unknown" }
+                @if summary.n_unmanaged > 0 { a href="/nodes?verdict=UNMANAGED" { "○ " (summary.n_unmanaged) " unmanaged" } }
                 @if summary.n_late > 0 { a href="/nodes?presence=late" { "◐ " (summary.n_late) " late" } }
                 @if summary.n_silent > 0 { a href="/nodes?presence=silent" { "○ " (summary.n_silent) " silent" } }
                 @if summary.n_stale > 0 { span.quiet { (summary.n_stale) " of the unknown were not scanned for " (crate::app::STALE_AFTER_HOURS) " hours" } }
@@ -84,7 +101,7 @@ fn fleet(summary: &FleetSummary) -> Markup {
 
 fn headline(summary: &FleetSummary) -> String {
     let nodes = parts::number_of(summary.n_nodes, "node", "nodes");
-    match (summary.n_nodes, summary.n_non_compliant, summary.n_unknown) {
+    match (summary.n_nodes, summary.n_non_compliant, summary.n_unknown + summary.n_unmanaged) {
         (0, _, _) => "No node has joined yet".to_owned(),
         (_, 0, 0) => format!("All of {nodes} compliant"),
         (_, 0, unknown) => format!("{unknown} of {nodes} could not be judged"),
@@ -104,6 +121,7 @@ fn next_steps(summary: &FleetSummary) -> Markup {
             @if counts.installed_pending_reboot > 0 { li { "Reboot nodes where installed patches are not in effect yet." } }
             @if counts.available_security_update > 0 { li { a href="/patches?classification=Security" { "Decide about " (parts::number_of(counts.available_security_update, "security patch", "security patches")) " that no rule approves yet" } "." } }
             @if summary.n_unknown > summary.n_stale { li { a href="/nodes?verdict=UNKNOWN" { "See why " (parts::number_of(summary.n_unknown - summary.n_stale, "node", "nodes")) " could not be judged" } "." } }
+            @if summary.n_unmanaged > 0 { li { a href="/nodes?verdict=UNMANAGED" { "Find a baseline for " (parts::number_of(summary.n_unmanaged, "node", "nodes")) " that none is for" } "." } }
             @if summary.n_nodes > 0 && summary.n_compliant == summary.n_nodes { li { "Nothing. Every node is as its baseline wants it." } }
         }
     }

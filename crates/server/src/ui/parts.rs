@@ -78,6 +78,7 @@ pub fn verdict(verdict: Verdict) -> Markup {
         Verdict::Compliant => ("good", "✓"),
         Verdict::NonCompliant => ("bad", "✕"),
         Verdict::Unknown => ("doubt", "?"),
+        Verdict::Unmanaged => ("", "○"),
     };
     badge(class, sign, verdict.words())
 }

@@ -8,3 +8,4 @@ mod feeds;
 mod harness;
 mod keys;
 mod reports;
+mod verdicts;

@@ -7,6 +7,7 @@ use domain::model::activation::Activation;
 use domain::model::advisory::Suggestion;
 use domain::model::baseline::{self, Baseline};
 use domain::model::catalog::{Entry, Fix};
+use domain::model::compliance::{Counts, Verdict};
 use domain::model::digest::Digest;
 use domain::model::feed::{Feed, FeedFormat, FeedState};
 use domain::model::id::{ActivationId, BaselineId, FilterId, IdSource, NodeId, OperationId, SessionId};
@@ -24,6 +25,7 @@ use store::operations::{InvocationState, OperationRecord, request_digest};
 use store::reports::{CheckIn, ReportRecord};
 use store::saved_filters::SavedFilter;
 use store::sessions::{Session, SessionKind};
+use store::verdicts::{VerdictAssignment, VerdictRecord};
 use store::versions::VersionRecord;
 use store::{AuditEntry, Database, StoreError};
 use testkit::clock::START;
@@ -484,4 +486,28 @@ pub async fn an_import_counts_all_at_once(database: Database) {
     assert_eq!(tx.list_feeds().await.unwrap(), [record(2, 3)]);
     assert!(tx.delete_feed("debian").await.unwrap() && !tx.delete_feed("debian").await.unwrap());
     assert_eq!((tx.list_feeds().await.unwrap(), listed(&mut tx).await), (Vec::new(), Vec::new()));
+}
+
+pub async fn verdicts_are_found_by_node_and_minute(database: Database) {
+    let record = |node_number, minute, missing| VerdictRecord {
+        node_number,
+        minute,
+        assignment: 0,
+        verdict: Verdict::NonCompliant,
+        counts: Counts { missing, installed_other: 441, ..Counts::default() },
+    };
+    let assignment = VerdictAssignment { baseline_id: "pb-1".into(), version: 3, through: "the default".into() };
+    let mut tx = database.write().await.unwrap();
+    tx.insert_verdict_assignment(0, &assignment).await.unwrap();
+    tx.upsert_verdicts(&[record(0, 100, 1), record(1, 100, 2), record(1, 200, 3), record(u32::MAX / 2, 1, 4)]).await.unwrap();
+    tx.upsert_verdicts(&[record(1, 200, 5)]).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = database.read().await.unwrap();
+    assert_eq!(tx.list_verdict_assignments().await.unwrap(), [assignment]);
+    assert_eq!(tx.list_verdicts(1, 250, 10).await.unwrap(), [record(1, 200, 5), record(1, 100, 2)]);
+    assert_eq!(tx.list_verdicts(1, 199, 10).await.unwrap(), [record(1, 100, 2)]);
+    assert_eq!(tx.list_verdicts(2, u32::MAX, 10).await.unwrap(), []);
+    let mut last = tx.list_last_verdicts().await.unwrap();
+    last.sort_by_key(|record| record.node_number);
+    assert_eq!(last, [record(0, 100, 1), record(1, 200, 5), record(u32::MAX / 2, 1, 4)]);
 }

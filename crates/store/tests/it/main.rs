@@ -35,6 +35,7 @@ on_both_databases! {
     a_report_is_found_by_the_day_it_was_collected
     check_ins_are_kept_until_they_are_folded
     the_last_report_of_a_node_counts_before_its_state_is_written
+    verdicts_are_found_by_node_and_minute
     versions_read_back_in_the_order_of_their_numbers
     an_activation_lets_in_no_more_nodes_than_its_limit
     the_organization_reads_back

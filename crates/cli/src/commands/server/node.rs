@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::client::{Client, ClientError};
-use api::v1::node::{BetweenDays, EditTags, ListNodePatches, ListNodes, ListPage, NodeDetail, NodePatch, OnDay};
+use api::v1::node::{BetweenDays, EditTags, ListNodePatches, ListNodes, ListPage, ListVerdicts, NodeDetail, NodePatch, OnDay, PastVerdict};
 use api::v1::operation::{CreateOperation, OperationKind};
 use api::v1::organization::MoveNodes;
 use clap::Subcommand;
@@ -80,6 +80,19 @@ enum NodeCommand {
         node: String,
         /// Part of a package's name; without it all that is not installed and approved
         patch: Option<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// What a node was judged to be over time, and by what
+    Verdicts {
+        /// Id or name
+        node: String,
+        /// Up to the end of this day, such as 2026-03-12
+        #[arg(long, value_name = "DAY")]
+        on: Option<String>,
+        /// Rows to show
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
         #[command(flatten)]
         remote: Remote,
     },
@@ -249,6 +262,11 @@ pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
                 Format::Table => printer.table(["at", "what", "detail"], events.into_iter().map(|event| [event.at, event.kind, event.detail])),
             }
         }
+        NodeCommand::Verdicts { node, on, limit, remote } => {
+            let query = ListVerdicts { on, limit: Some(limit) };
+            let past = remote.ask(async |client| client.node_verdicts(&find_id(&client, &node).await?, &query).await)?;
+            print_verdicts(past, remote.format, printer)?;
+        }
         NodeCommand::Scan { nodes, refresh, remote } => order(if refresh { OperationKind::Refresh } else { OperationKind::Scan }, &nodes, &remote, printer)?,
         NodeCommand::ReportAgain { nodes, remote } => order(OperationKind::Report, &nodes, &remote, printer)?,
         NodeCommand::Renew { nodes, remote } => order(OperationKind::Renew, &nodes, &remote, printer)?,
@@ -389,4 +407,18 @@ fn print(detail: &NodeDetail, needed: Vec<NodePatch>, printer: &Printer) {
 
 fn tag_words(tags: &BTreeMap<String, String>) -> String {
     tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
+}
+
+fn print_verdicts(past: Vec<PastVerdict>, format: Format, printer: &Printer) -> anyhow::Result<()> {
+    let row = |past: PastVerdict| {
+        let name = past.baseline.unwrap_or(past.baseline_id);
+        let judged_by = if name.is_empty() { "no baseline".to_owned() } else { format!("{name}, version {}, through {}", past.baseline_version, past.through) };
+        [past.since, past.verdict, past.counts.missing.to_string(), past.counts.security_non_compliant.to_string(), judged_by]
+    };
+    match format {
+        Format::Json => printer.json(&past)?,
+        Format::Table if past.is_empty() => printer.note("nothing was written down of it by then"),
+        Format::Table => printer.table(["since", "verdict", "missing", "security", "judged by"], past.into_iter().map(row)),
+    }
+    Ok(())
 }

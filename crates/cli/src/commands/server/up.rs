@@ -12,7 +12,7 @@ use domain::model::id::NodeId;
 use domain::model::node::QuietLimits;
 use domain::model::time::Clock;
 use server::App;
-use server::actions::{Caller, feeds, nodes, operations, reports, sessions};
+use server::actions::{Caller, feeds, nodes, operations, reports, sessions, verdicts};
 use server::app::{AppConfig, Rhythm};
 use server::keys::{GivenCertificate, Keys};
 use store::{Database, StoreError};
@@ -76,6 +76,8 @@ pub struct Arguments {
 const SCAN_PERIOD: Duration = Duration::from_hours(6);
 /// How often it is written down when nodes were last heard of.
 const SAVE_PERIOD: Duration = Duration::from_mins(10);
+/// How often it is written down which verdicts changed.
+const VERDICT_PERIOD: Duration = Duration::from_mins(1);
 /// How often the server's certificates are renewed, and given ones read again.
 const RENEW_PERIOD: Duration = Duration::from_hours(24);
 /// How often it is looked whether the time of a feed has come.
@@ -143,6 +145,7 @@ async fn serve(arguments: &Arguments, folder: &DataFolder, printer: &Printer) ->
     let (stop, stopped) = watch::channel(false);
     let mut server = tokio::spawn(serve_http(listener, app.clone(), stopped));
     tokio::spawn(save_regularly(app.clone()));
+    tokio::spawn(record_verdicts_regularly(app.clone()));
     tokio::spawn(renew_certificates_regularly(app.clone()));
     tokio::spawn(refresh_feeds_regularly(app.clone(), Caller { actor: "fettle".to_owned(), ..operator.clone() }));
     let mut node = LocalNode { app: app.clone(), operator: operator.clone(), refresh: !arguments.no_refresh && settings::is_root(), id: None };
@@ -200,6 +203,17 @@ async fn refresh_feeds_regularly(app: App, caller: Caller) {
         period.tick().await;
         if let Err(error) = feeds::refresh_due(&app, &caller).await {
             tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "feeds could not be refreshed");
+        }
+    }
+}
+
+/// Writes down which verdicts changed.
+async fn record_verdicts_regularly(app: App) {
+    let mut period = tokio::time::interval(VERDICT_PERIOD);
+    loop {
+        period.tick().await;
+        if let Err(error) = verdicts::record(&app).await {
+            tracing::warn!(%error, "verdicts that changed could not be written down");
         }
     }
 }

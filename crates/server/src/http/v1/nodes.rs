@@ -1,7 +1,9 @@
 //! Nodes, what they have, and what changed.
 
 use api::page::Page;
-use api::v1::node::{BetweenDays, Change, Changed, EditTags, ListNodePatches, ListNodes, ListPage, Node, NodeDetail, NodeEvent, NodePatch, OnDay, Reason, Report, Warning};
+use api::v1::node::{
+    BetweenDays, Change, Changed, EditTags, ListNodePatches, ListNodes, ListPage, ListVerdicts, Node, NodeDetail, NodeEvent, NodePatch, OnDay, PastVerdict, Reason, Report, Warning,
+};
 use axum::Json;
 use axum::extract::{Path, State};
 use domain::model::compliance;
@@ -14,6 +16,7 @@ use crate::App;
 use crate::actions::Caller;
 use crate::actions::inventories;
 use crate::actions::nodes::{self, NodeToday};
+use crate::actions::verdicts;
 use crate::http::ApiError;
 use crate::http::extract::{Body, Parameters};
 
@@ -85,6 +88,27 @@ pub async fn list_changes(State(app): State<App>, caller: Caller, Path(id): Path
     let changes = inventories::list_changes(&app, &caller, &id, &query.from, &query.to).await?;
     let change = |change: inventories::Change| Change { section: change.section.word().to_owned(), before: change.before, after: change.after };
     Ok(Json(changes.into_iter().map(change).collect()))
+}
+
+/// What a node was judged to be, up to the end of a day or up to now, newest first.
+#[utoipa::path(get, path = "/nodes/{id}/verdicts", operation_id = "list_node_verdicts", tag = "nodes", params(("id", description = "node id"), ListVerdicts), responses((status = 200, body = Vec<PastVerdict>), (status = "default", body = api::error::Problem)))]
+pub async fn list_verdicts(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Parameters(query): Parameters<ListVerdicts>,
+) -> Result<Json<Vec<PastVerdict>>, ApiError> {
+    let past = verdicts::list(&app, &caller, &id, query.on.as_deref(), query.limit).await?;
+    let convert = |past: verdicts::PastVerdict| PastVerdict {
+        since: past.at().to_string(),
+        verdict: past.record.verdict.code().to_owned(),
+        counts: past.record.counts.into(),
+        baseline_id: past.judged_by.baseline_id,
+        baseline: past.baseline,
+        baseline_version: past.judged_by.version,
+        through: past.judged_by.through,
+    };
+    Ok(Json(past.into_iter().map(convert).collect()))
 }
 
 /// What happened to a node, newest first.

@@ -17,6 +17,7 @@ pub async fn show(State(app): State<App>, caller: Caller) -> Result<Json<FleetSu
         n_compliant: summary.n_compliant,
         n_non_compliant: summary.n_non_compliant,
         n_unknown: summary.n_unknown,
+        n_unmanaged: summary.n_unmanaged,
         n_stale: summary.n_stale,
         n_late: summary.n_late,
         n_silent: summary.n_silent,
