@@ -10,6 +10,7 @@ use crate::v1::activation::{Activation, CreateActivation, CreatedActivation};
 use crate::v1::baseline::{
     AssignBaseline, Assignment, Baseline, BaselineDetail, BaselinePreview, BaselineVersion, DeleteBaseline, ListApprovals, PatchApproval, PreviewBaseline, SaveBaseline,
 };
+use crate::v1::exception::{Exception, GrantException};
 use crate::v1::feed::{AddFeed, Feed};
 use crate::v1::key::{RotateKey, RotatedKey};
 use crate::v1::node::{
@@ -218,6 +219,21 @@ impl Client {
     /// Chooses the baseline of a patch group, or of an operating system.
     pub async fn assign_baseline(&self, body: &AssignBaseline) -> Result<Changed, ClientError> {
         self.post("/baselines/assign", body).await
+    }
+
+    /// Every exception.
+    pub async fn list_exceptions(&self) -> Result<Page<Exception>, ClientError> {
+        self.get("/exceptions", &()).await
+    }
+
+    /// Grants an exception.
+    pub async fn grant_exception(&self, body: &GrantException) -> Result<Exception, ClientError> {
+        self.post("/exceptions", body).await
+    }
+
+    /// Ends an exception before its day.
+    pub async fn revoke_exception(&self, id: &str) -> Result<Changed, ClientError> {
+        self.post(&format!("/exceptions/{id}/revoke"), &()).await
     }
 
     /// Every feed.

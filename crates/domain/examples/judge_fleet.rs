@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use domain::fleet::{AvailableRows, ContextId, Fleet, ListId, PackageRow, Scope, VersionFacts, VersionKey, VersionNumber};
 use domain::model::baseline::{self, Baseline};
+use domain::model::exception::Cohort;
 use domain::model::patch::{AvailableVersion, Classification, Offer};
 use domain::model::platform::{self, OperatingSystem};
 use domain::model::repository::Repository;
@@ -83,7 +84,7 @@ impl Bench {
         let mut fleet = Fleet::default();
         fleet.set_baseline(&DEFAULT, Some(baseline::predefined().remove(0).baseline), NOW);
         let platform = platform::detect("ID=debian\nVERSION_ID=12\nPRETTY_NAME=Debian", "amd64");
-        let context = fleet.context(&platform, None);
+        let context = fleet.context(&platform, &Cohort::default());
         // One in ten has a newer version, from the security suite.
         let newer = (0..NAMES).step_by(10).map(|number| AvailableVersion {
             advisory: None,

@@ -13,3 +13,9 @@ CREATE TABLE verdict_assignments (
     version BIGINT NOT NULL,
     through TEXT NOT NULL
 );
+
+-- Exceptions that are for some nodes. They stay after their end, for those who ask later.
+CREATE TABLE exceptions (
+    number BIGINT PRIMARY KEY,
+    document TEXT NOT NULL
+);

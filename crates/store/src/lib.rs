@@ -9,6 +9,7 @@ pub mod baselines;
 pub mod conformance;
 pub mod contents;
 mod dialect;
+pub mod exceptions;
 pub mod feeds;
 mod migrate;
 pub mod nodes;

@@ -106,7 +106,7 @@ async fn a_person_signs_in_searches_reads_a_node_and_meets_empty_and_wrong_pages
 
     // No page is wider than a small phone.
     browser.set_window_size(500, 900).await.unwrap();
-    for page in ["/", "/nodes", "/patches", "/baselines", "/activations", "/feeds", "/organization"] {
+    for page in ["/", "/nodes", "/patches", "/baselines", "/activations", "/feeds", "/exceptions", "/organization"] {
         browser.goto(&format!("{}{page}", up.url)).await.unwrap();
         browser.execute("document.documentElement.style.width = '360px'", vec![]).await.unwrap();
         let wide = browser.execute("return document.documentElement.scrollWidth - window.innerWidth", vec![]).await.unwrap();

@@ -224,17 +224,30 @@ struct Rule<'b> {
 impl<'b> Selector<'b> {
     /// Makes a baseline ready.
     pub fn new(baseline: &'b Baseline, product: &str, now: Timestamp) -> Self {
-        let active = baseline.exceptions.iter().filter_map(|exception| Some((exception, exception.ends_at().filter(|end| now <= *end)?)));
         let rule = |(rule, number): (&'b ApprovalRule, usize)| Rule { number, rule, filters: Filters::new(&rule.filters, product), cut_off: rule.cut_off() };
         Self {
             baseline,
             now,
-            exceptions: active.map(|(exception, end)| (exception, end, Entry::new(&exception.patch))).collect(),
+            exceptions: Vec::new(),
             rejected: Entries::new(&baseline.rejected_patches),
             approved: Entries::new(&baseline.approved_patches),
             global: Filters::new(&baseline.global_filters, product),
             rules: baseline.approval_rules.iter().zip(1..).map(rule).filter(|rule| rule.filters.has_product).collect(),
         }
+        .with_exceptions(baseline.exceptions.iter())
+    }
+
+    /// The same with exceptions that are not the baseline's own.
+    #[must_use]
+    pub fn with_exceptions(mut self, exceptions: impl Iterator<Item = &'b Exception>) -> Self {
+        let now = self.now;
+        self.exceptions.extend(exceptions.filter_map(|exception| Some((exception, exception.ends_at().filter(|end| now <= *end)?, Entry::new(&exception.patch)))));
+        self
+    }
+
+    /// Whether any exception holds.
+    pub fn has_exceptions(&self) -> bool {
+        !self.exceptions.is_empty()
     }
 
     /// The baseline.

@@ -19,9 +19,10 @@ use crate::decide::select::{Approval, Filters, PatchFacts, Selector};
 use crate::fleet::lists::Lists;
 use crate::fleet::standings::Standings;
 use crate::fleet::tally::TallyOf;
-use crate::model::baseline::{Baseline, ComplianceLevel};
+use crate::model::baseline::{Baseline, ComplianceLevel, Exception};
 use crate::model::catalog::{Advised, Catalog};
 use crate::model::compliance::{Counts, PatchState};
+use crate::model::exception::Cohort;
 use crate::model::platform::{OperatingSystem, Platform};
 use crate::model::section::AvailableSet;
 use crate::model::time::Timestamp;
@@ -49,23 +50,27 @@ pub struct Fleet {
 pub type Scope = (OperatingSystem, Option<String>);
 
 #[derive(Debug, Default)]
-struct Baselines(HashMap<Scope, Baseline>);
+struct Baselines {
+    by_scope: HashMap<Scope, Baseline>,
+    /// Exceptions that are for some nodes, by number.
+    exceptions: HashMap<u32, Exception>,
+}
 
 impl Baselines {
     /// The baseline of a scope, and whether it is that of the group itself.
     fn of(&self, system: Option<OperatingSystem>, group: Option<&String>) -> Option<&Baseline> {
-        let of_group = group.and_then(|group| self.0.get(&(system?, Some(group.clone()))));
-        of_group.or_else(|| self.0.get(&(system?, None)))
+        let of_group = group.and_then(|group| self.by_scope.get(&(system?, Some(group.clone()))));
+        of_group.or_else(|| self.by_scope.get(&(system?, None)))
     }
 }
 
-/// What a node is judged in: equal products under equal baselines.
+/// What a node is judged in: equal products under equal baselines and exceptions.
 #[derive(Debug)]
 struct Context {
     ecosystem: String,
     product: String,
     operating_system: Option<OperatingSystem>,
-    patch_group: Option<String>,
+    cohort: Cohort,
     has_baseline: bool,
     /// Whether security updates that are not approved make a node non-compliant.
     counts_available: bool,
@@ -141,19 +146,20 @@ pub struct Like {
 }
 
 impl Fleet {
-    /// The context of nodes with this platform and patch group.
-    pub fn context(&mut self, platform: &Platform, group: Option<&String>) -> ContextId {
-        if let Some(known) = self.find_context(platform, group) {
+    /// The context of nodes with this platform in this cohort.
+    pub fn context(&mut self, platform: &Platform, cohort: &Cohort) -> ContextId {
+        if let Some(known) = self.find_context(platform, cohort) {
             return known;
         }
         let number = u32::try_from(self.contexts.len()).expect("there are fewer than four billion products");
+        let baseline = self.baselines.of(platform.operating_system, cohort.patch_group.as_ref());
         self.contexts.push(Context {
             ecosystem: platform.id.clone(),
             product: platform.product.clone(),
             operating_system: platform.operating_system,
-            patch_group: group.cloned(),
-            has_baseline: self.baselines.of(platform.operating_system, group).is_some(),
-            counts_available: self.baselines.of(platform.operating_system, group).is_some_and(Baseline::counts_available),
+            cohort: cohort.clone(),
+            has_baseline: baseline.is_some(),
+            counts_available: baseline.is_some_and(Baseline::counts_available),
             bytes: Vec::new(),
             about: HashMap::new(),
             advised: HashMap::new(),
@@ -163,10 +169,10 @@ impl Fleet {
         ContextId(number)
     }
 
-    /// The context of nodes with this platform and patch group, when there are any.
-    pub fn find_context(&self, platform: &Platform, group: Option<&String>) -> Option<ContextId> {
+    /// The context of nodes with this platform in this cohort, when there are any.
+    pub fn find_context(&self, platform: &Platform, cohort: &Cohort) -> Option<ContextId> {
         // There are few of them.
-        let is_of = |context: &Context| context.ecosystem == platform.id && context.product == platform.product && context.patch_group.as_ref() == group;
+        let is_of = |context: &Context| context.ecosystem == platform.id && context.product == platform.product && context.cohort == *cohort;
         self.contexts.iter().zip(0..).find(|(context, _)| is_of(context)).map(|(_, number)| ContextId(number))
     }
 
@@ -237,7 +243,7 @@ impl Fleet {
         self.contexts[context.at()].has_baseline
     }
 
-    /// The same list in another context: that of the same platform in another patch group.
+    /// The same list in another context: that of the same platform in another cohort.
     pub fn move_list(&mut self, list: ListId, context: ContextId, now: Timestamp) -> ListId {
         let numbers = self.lists.numbers(list);
         self.judge_new(context, &numbers, now);
@@ -276,14 +282,22 @@ impl Fleet {
         self.standings.len()
     }
 
+    /// Adds an exception, or forgets one that no cohort has any more. It is for the nodes whose cohorts have it.
+    pub fn set_exception(&mut self, number: u32, exception: Option<Exception>) {
+        match exception {
+            Some(exception) => drop(self.baselines.exceptions.insert(number, exception)),
+            None => drop(self.baselines.exceptions.remove(&number)),
+        }
+    }
+
     /// Sets what judges the nodes of a scope, or nothing of its own, and judges them again. When only list
     /// entries that name packages changed, only those packages are looked at.
     pub fn set_baseline(&mut self, scope: &Scope, baseline: Option<Baseline>, now: Timestamp) {
         let affected: Vec<_> = (0..self.contexts.len()).filter(|at| self.is_judged_by(*at, scope)).collect();
         let old = self.baselines.of(Some(scope.0), scope.1.as_ref()).cloned();
         match baseline {
-            Some(baseline) => drop(self.baselines.0.insert(scope.clone(), baseline)),
-            None => drop(self.baselines.0.remove(scope)),
+            Some(baseline) => drop(self.baselines.by_scope.insert(scope.clone(), baseline)),
+            None => drop(self.baselines.by_scope.remove(scope)),
         }
         let new = self.baselines.of(Some(scope.0), scope.1.as_ref());
         let names = old.zip(new).and_then(|(old, new)| changed_names(&old, new));
@@ -329,12 +343,12 @@ impl Fleet {
     }
 
     /// What would change if a baseline judged the nodes of a scope: the same judgement, nothing kept.
-    pub fn preview(&self, scope: &Scope, baseline: &Baseline, now: Timestamp) -> Preview {
+    pub fn preview<'b>(&'b self, scope: &Scope, baseline: &'b Baseline, now: Timestamp) -> Preview {
         let mut preview = Preview { counts_available: baseline.counts_available(), ..Preview::default() };
         for at in (0..self.contexts.len()).filter(|at| self.is_judged_by(*at, scope)) {
             let (context, id) = (&self.contexts[at], ContextId(u32::try_from(at).unwrap_or_default()));
             let mut bytes = context.bytes.clone();
-            let selector = Selector::new(baseline, &context.product, now);
+            let selector = context.selector_of(baseline, &self.baselines, now);
             for &number in &context.members {
                 let answer = self.standings.judge(number, &self.versions, context.advised.get(&number), &selector);
                 let before = bytes[number as usize];
@@ -398,8 +412,8 @@ impl Fleet {
     /// Whether the nodes of a context are judged by the baseline of this scope.
     fn is_judged_by(&self, at: usize, (system, group): &Scope) -> bool {
         let context = &self.contexts[at];
-        let has_own = || context.patch_group.is_some() && self.baselines.0.contains_key(&(*system, context.patch_group.clone()));
-        context.operating_system == Some(*system) && (context.patch_group == *group || (group.is_none() && !has_own()))
+        let has_own = || context.cohort.patch_group.is_some() && self.baselines.by_scope.contains_key(&(*system, context.cohort.patch_group.clone()));
+        context.operating_system == Some(*system) && (context.cohort.patch_group == *group || (group.is_none() && !has_own()))
     }
 
     /// When a delay passes next.
@@ -539,8 +553,14 @@ impl PatchNodes {
 impl Context {
     /// The baseline that applies, made ready.
     fn selector<'b>(&self, baselines: &'b Baselines, now: Timestamp) -> Option<Selector<'b>> {
-        let baseline = baselines.of(self.operating_system, self.patch_group.as_ref())?;
-        Some(Selector::new(baseline, &self.product, now))
+        let baseline = baselines.of(self.operating_system, self.cohort.patch_group.as_ref())?;
+        Some(self.selector_of(baseline, baselines, now))
+    }
+
+    /// Any baseline with the exceptions that are for these nodes, made ready.
+    fn selector_of<'b>(&self, baseline: &'b Baseline, baselines: &'b Baselines, now: Timestamp) -> Selector<'b> {
+        let exceptions = self.cohort.exceptions.iter().filter_map(|number| baselines.exceptions.get(number));
+        Selector::new(baseline, &self.product, now).with_exceptions(exceptions)
     }
 
     fn judge(&mut self, number: u32, versions: &Versions, standings: &Standings, selector: Option<&Selector>) {

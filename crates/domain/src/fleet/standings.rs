@@ -205,7 +205,7 @@ impl Standings {
         // Nearly every package is the newest there is.
         if offering.newer.is_empty() {
             let answer = judge::judge_standing(selector, &standing, &[]);
-            let next_change_at = if selector.baseline().exceptions.is_empty() { None } else { judge::next_change(selector, &standing, &[]) };
+            let next_change_at = if selector.has_exceptions() { judge::next_change(selector, &standing, &[]) } else { None };
             return JudgedStanding { byte: Byte::of(&answer, classification), about: None, next_change_at };
         }
         let newer: Vec<_> = offering.newer.iter().enumerate().map(|(at, newer)| Newer { facts: newer.facts(versions, of_newer(advised, at)), offer: &newer.offer }).collect();

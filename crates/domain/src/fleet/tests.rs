@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::decide::judge;
 use crate::model::advisory::{Advisory, Suggestion};
-use crate::model::baseline;
+use crate::model::baseline::{self, Decision};
 use crate::model::catalog::{Catalog, Entry, Fix};
 use crate::model::content::Content;
+use crate::model::exception::Cohort;
 use crate::model::host::Host;
 use crate::model::inventory::{Inventory, Reboot};
 use crate::model::package::{InstallState, InstalledPackage};
@@ -157,7 +158,7 @@ const DEFAULT: Scope = (OperatingSystem::Debian, None);
 
 fn take_in(fleet: &mut Fleet, sections: &PerSection<Content>, group: Option<&String>) -> ListId {
     let system = section::read_system(&sections[Section::System]).unwrap();
-    let context = fleet.context(&system.platform, group);
+    let context = fleet.context(&system.platform, &Cohort { patch_group: group.cloned(), exceptions: Vec::new() });
     let available = fleet.read_available(context, &section::read_available(&sections[Section::Available]).unwrap(), NOW);
     let facts = || VersionFacts {
         facts: PackageFacts { section: Some("libs".into()), priority: Some("optional".into()), ..PackageFacts::default() },
@@ -270,18 +271,25 @@ proptest! {
     }
 
     #[test]
-    fn a_node_that_changes_its_group_is_judged_as_if_it_had_always_been_there(nodes in nodes()) {
+    fn a_node_that_changes_its_cohort_is_judged_as_if_it_had_always_been_there(nodes in nodes(), days in 0..4_i64) {
         let mut fleet = Fleet::default();
         let (baselines, group) = (baselines(), "web".to_owned());
         fleet.set_baseline(&DEFAULT, Some(baselines[1].clone()), NOW);
         fleet.set_baseline(&(OperatingSystem::Debian, Some(group.clone())), Some(baselines[3].clone()), NOW);
+        let until = NOW.plus_millis(2 * DAY_MS).to_string()[..10].to_owned();
+        let exception = Exception { patch: "package-[0-2]*".into(), decision: Decision::Approve, owner: "ada".into(), reason: "a test".into(), until };
+        fleet.set_exception(7, Some(exception.clone()));
         for node in nodes {
             let (inventory, platform) = (node.inventory(), node.inventory().platform);
             let list = take_in(&mut fleet, &section::write(&inventory).1, None);
-            let context = fleet.context(&platform, Some(&group));
+            let context = fleet.context(&platform, &Cohort { patch_group: Some(group.clone()), exceptions: vec![7] });
             let moved = fleet.move_list(list, context, NOW);
             prop_assert_eq!(fleet.packages(moved), fleet.packages(list));
-            prop_assert_eq!(fleet.counts(moved), judge::judge(&inventory, Some(&baselines[3]), judge::LIST_AGE_DAYS_MAX, NOW).counts);
+            // An exception for some nodes is as if their baseline had it, and ends as that would.
+            let now = NOW.plus_millis(days * DAY_MS);
+            fleet.advance(now);
+            let excepted = Baseline { exceptions: vec![exception.clone()], ..baselines[3].clone() };
+            prop_assert_eq!(fleet.counts(moved), judge::judge(&inventory, Some(&excepted), judge::LIST_AGE_DAYS_MAX, now).counts);
         }
     }
 

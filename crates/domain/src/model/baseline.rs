@@ -125,7 +125,8 @@ impl Exception {
         Timestamp::parse_end_of_date(&self.until)
     }
 
-    fn check(&self, place: &str, wrong: &mut Vec<String>) {
+    /// Notes what is wrong with it; `place` says where it stands.
+    pub fn check(&self, place: &str, wrong: &mut Vec<String>) {
         for (key, text) in [("patch", &self.patch), ("owner", &self.owner), ("reason", &self.reason)] {
             let n = text.chars().count();
             if text.trim().is_empty() || n > EXCEPTION_TEXT_LENGTH_MAX {

@@ -5,6 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::model::chance::Chance;
 use crate::model::time::Timestamp;
 
@@ -74,6 +76,18 @@ macro_rules! ids {
             }
         }
 
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
@@ -97,6 +111,8 @@ ids! {
     ActivationId = "activation", "av-";
     /// A saved filter of the list of nodes.
     FilterId = "filter", "fi-";
+    /// An exception.
+    ExceptionId = "exception", "ex-";
     /// A request for work on nodes.
     OperationId = "operation", "op-";
     /// A person or program that signed in.

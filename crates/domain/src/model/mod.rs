@@ -8,6 +8,7 @@ pub mod chance;
 pub mod compliance;
 pub mod content;
 pub mod digest;
+pub mod exception;
 pub mod feed;
 pub mod glob;
 pub mod host;

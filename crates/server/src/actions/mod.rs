@@ -3,6 +3,7 @@
 pub mod activations;
 pub mod agents;
 pub mod baselines;
+pub mod exceptions;
 pub mod feeds;
 pub mod filters;
 pub mod inventories;

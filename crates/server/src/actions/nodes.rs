@@ -188,7 +188,12 @@ pub async fn find(app: &App, _caller: &Caller, id: &str) -> Result<(NodeToday, O
         let node = state.find(&parse_id(id)?).ok_or_else(|| ActionError::not_found("node", id))?;
         let system = state.system(node).and_then(|system| system.platform.operating_system);
         let assigned = system.and_then(|system| state.baselines.of(system, patch_group(node).map(String::as_str)));
-        (NodeToday::new(&state, node, &present), assigned.map(|(named, through)| (named.clone(), through)))
+        let excepted = |(named, through): (&NamedBaseline, Through)| {
+            let mut named = named.clone();
+            named.baseline.exceptions.extend(state.exceptions_of(node).cloned());
+            (named, through)
+        };
+        (NodeToday::new(&state, node, &present), assigned.map(excepted))
     };
     let Some(inventory) = inventories::read_current(app, &today.id).await? else { return Ok((today, None)) };
     let judgement = judge::judge(&inventory, assigned.as_ref().map(|(named, _)| &named.baseline), LIST_AGE_DAYS_MAX, present.now);

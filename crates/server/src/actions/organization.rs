@@ -123,8 +123,11 @@ pub async fn move_nodes(app: &App, caller: &Caller, nodes: &[String], account: O
     tx.commit().await?;
     let n_moved = moved.len();
     let mut state = app.fleet().write();
+    let now = app.now();
     for node in moved {
+        let number = node.number;
         state.replace_record(node);
+        state.regroup(number, now);
     }
     Ok(n_moved)
 }

@@ -104,16 +104,19 @@ impl State {
         self.index.set_baseline(scope, baseline, now);
     }
 
-    /// The tags of a node changed: if its patch group did, its packages are judged with those of that.
+    /// The tags or the place of a node changed, or the exceptions: if its cohort did, its packages are judged with those
+    /// of that.
     pub(crate) fn regroup(&mut self, number: u32, now: Timestamp) {
+        let cohort = self.cohort_of(&self.nodes[number as usize]);
+        if *self.nodes[number as usize].cohort == cohort {
+            return;
+        }
+        self.nodes[number as usize].cohort = cohort.into();
         let node = &self.nodes[number as usize];
         let (Some(list), Some(report)) = (node.list(), node.report.as_ref()) else { return };
         let platform = self.systems[&report.sections[Section::System]].platform.clone();
         let (packages, available) = (report.sections[Section::Packages], report.sections[Section::Available]);
-        let context = self.index.context(&platform, patch_group(node));
-        if context == self.index.context_of(list) {
-            return;
-        }
+        let context = self.index.context(&platform, &node.cohort.clone());
         let moved = self.lists.get(&(context, packages, available)).copied();
         let moved = moved.unwrap_or_else(|| self.index.move_list(list, context, now));
         if let Some(rows) = self.available.get(&(self.index.context_of(list), available)).cloned() {

@@ -33,6 +33,7 @@ pub async fn load(database: &Database, now: Timestamp) -> Result<State, StoreErr
         .into_iter()
         .filter_map(|version| Some(NamedBaseline { id: version.baseline_id, predefined: false, version: version.version, baseline: version.document? }));
     state.load_baselines(stored.collect(), tx.list_assignments().await?, now);
+    state.load_exceptions(tx.list_exceptions().await?, now);
     load_versions(&mut state, &mut tx).await?;
     state.index.set_catalog(catalog, now);
     load_contents(&mut state, &mut tx).await?;
@@ -128,6 +129,10 @@ async fn load_nodes(state: &mut State, tx: &mut ReadTx) -> Result<(), StoreError
                 node.tags.insert(tag.key, (tag.source, tag.value));
             }
         }
+    }
+    for number in 0..state.nodes.len() {
+        let cohort = state.cohort_of(&state.nodes[number]);
+        state.nodes[number].cohort = cohort.into();
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 //! has come, commits once and then answers all (`record`).
 
 mod baselines;
+mod exceptions;
 mod load;
 mod names;
 mod node;
@@ -13,7 +14,7 @@ mod prepare;
 mod query;
 mod record;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use domain::decide::judge::LIST_AGE_DAYS_MAX;
@@ -21,6 +22,7 @@ use domain::fleet::{AvailableRows, ContextId, ListId, Tally, VersionFacts, Versi
 use domain::model::compliance::Verdict;
 use domain::model::content::Content;
 use domain::model::digest::Digest;
+use domain::model::exception::GrantedException;
 use domain::model::id::NodeId;
 use domain::model::organization::Organization;
 use domain::model::section::{PerSection, Section, System};
@@ -71,6 +73,9 @@ pub struct State {
     pub organization: Organization,
     /// Baselines, and what each was chosen for.
     pub baselines: Baselines,
+    /// Exceptions that hold, by number.
+    pub exceptions: BTreeMap<u32, GrantedException>,
+    n_exceptions: u32,
     contents: HashMap<Digest, u32>,
     /// By number of the content: its digest, and how many edits it is away from a whole one.
     known: Vec<(Digest, u8)>,
@@ -84,7 +89,7 @@ pub struct State {
     /// `available` and `repositories`.
     vouched: HashMap<(u32, u32), Timestamp>,
     /// Tags that follow from facts, by the content of the section `custom`.
-    fact_tags: HashMap<u32, Arc<std::collections::BTreeMap<String, String>>>,
+    fact_tags: HashMap<u32, Arc<BTreeMap<String, String>>>,
     /// A report of each whole list, so that similar contents are stored as edits of its.
     examples: HashMap<ListId, Example>,
     next_report: u32,
@@ -190,7 +195,8 @@ impl State {
     }
 
     /// Puts a new node in.
-    pub(crate) fn insert(&mut self, node: Node) {
+    pub(crate) fn insert(&mut self, mut node: Node) {
+        node.cohort = self.cohort_of(&node).into();
         self.ids_in_order = match self.nodes.last() {
             Some(last) => self.ids_in_order && last.record.id < node.record.id,
             None => true,

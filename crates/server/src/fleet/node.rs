@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use domain::fleet::ListId;
+use domain::model::exception::Cohort;
 use domain::model::node::TagSource;
 use domain::model::section::{CUSTOM_TAG_PREFIX, PerSection, ReportDigest};
 use domain::model::time::Timestamp;
@@ -45,6 +46,8 @@ pub struct NodeDetails {
     pub report: Option<CurrentReport>,
     /// Its tags, but for those that follow from facts.
     pub tags: BTreeMap<String, (TagSource, String)>,
+    /// What it is judged with; follows from its tags and its place.
+    pub cohort: Arc<Cohort>,
 }
 
 impl Deref for Node {
@@ -84,7 +87,17 @@ impl Node {
     /// A node without reports.
     pub fn new(record: NodeRecord, name: String) -> Self {
         let retired = record.retired_at.is_some();
-        let details = NodeDetails { record, name, boot: None, booted_at: None, former_boots: Vec::new(), clone_boots: Vec::new(), report: None, tags: BTreeMap::new() };
+        let details = NodeDetails {
+            record,
+            name,
+            boot: None,
+            booted_at: None,
+            former_boots: Vec::new(),
+            clone_boots: Vec::new(),
+            report: None,
+            tags: BTreeMap::new(),
+            cohort: Arc::default(),
+        };
         Self {
             details: Box::new(details),
             list: None,

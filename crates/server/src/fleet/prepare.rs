@@ -9,7 +9,7 @@ use domain::model::section::{self, Heading, PACKAGES_MAX, PackageFacts, PackageL
 use store::contents::ContentBody;
 use store::{Database, StoreError};
 
-use crate::fleet::{Fleet, State, patch_group};
+use crate::fleet::{Fleet, State};
 
 /// A report as it arrived.
 #[derive(Debug, Clone)]
@@ -231,8 +231,9 @@ impl State {
     /// Whether the text of a known section is needed to take a report of a node with these sections.
     pub(super) fn must_read(&self, node_number: u32, section: Section, known: &PerSection<Option<u32>>) -> bool {
         let number = |section: Section| known[section];
-        let group = self.nodes.get(node_number as usize).and_then(patch_group);
-        let context = || number(Section::System).and_then(|system| self.systems.get(&system)).and_then(|system| self.index.find_context(&system.platform, group));
+        let cohort = self.nodes.get(node_number as usize).map(|node| &node.cohort);
+        let context =
+            || number(Section::System).and_then(|system| self.systems.get(&system)).zip(cohort).and_then(|(system, cohort)| self.index.find_context(&system.platform, cohort));
         match (section, number(section)) {
             (Section::System, Some(number)) => !self.systems.contains_key(&number),
             (Section::Condition, Some(number)) => !self.reboots.contains_key(&number),

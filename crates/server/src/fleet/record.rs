@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::fleet::node::CurrentReport;
 use crate::fleet::prepare::{self, IncomingReport, Lacking, Prepared, ReportError};
-use crate::fleet::{Fleet, State, load, patch_group};
+use crate::fleet::{Fleet, State, load};
 
 /// What became of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -274,7 +274,8 @@ impl State {
             unknown.insert(Arc::new(section::read_system(text(Section::System))?));
         }
         let system = self.systems[&numbers[Section::System]].clone();
-        let context = self.index.context(&system.platform, self.nodes.get(node_number as usize).and_then(patch_group));
+        let cohort = self.nodes.get(node_number as usize).map(|node| node.cohort.clone()).unwrap_or_default();
+        let context = self.index.context(&system.platform, &cohort);
         if let Entry::Vacant(unknown) = self.reboots.entry(numbers[Section::Condition]) {
             unknown.insert(matches!(section::read_reboot(text(Section::Condition))?, Reboot::Pending { .. }));
         }

@@ -79,6 +79,8 @@ fn v1_routes() -> OpenApiRouter<App> {
         .routes(routes!(v1::baselines::preview))
         .routes(routes!(v1::baselines::assign))
         .routes(routes!(v1::baselines::list_assignments))
+        .routes(routes!(v1::exceptions::list, v1::exceptions::grant))
+        .routes(routes!(v1::exceptions::revoke))
         .routes(routes!(v1::feeds::list, v1::feeds::add))
         .routes(routes!(v1::feeds::remove))
         .routes(routes!(v1::feeds::refresh))

@@ -1,7 +1,5 @@
 //! Activations: letting nodes join.
 
-use std::collections::BTreeMap;
-
 use api::v1::activation::CreateActivation;
 use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -90,11 +88,7 @@ pub async fn create(State(app): State<App>, session: BrowserSession, form: FormP
     }
     let given = |name: &str| Some(form.value(name).to_owned()).filter(|value| !value.is_empty());
     let number = |field: &'static str| given(field).map(|text| text.parse::<u32>().map_err(|_| ActionError::invalid(field, format!("`{text}` is not a number")))).transpose();
-    let tag = |tag: &str| {
-        let pair = tag.split_once('=').map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()));
-        pair.ok_or_else(|| ActionError::invalid("tags", format!("`{tag}` is not a tag such as env=prod")))
-    };
-    let tags = form.value("tags").split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(tag).collect::<Result<BTreeMap<_, _>, _>>()?;
+    let tags = parts::parse_tags(form.value("tags")).map_err(|message| ActionError::invalid("tags", message))?;
     let body = CreateActivation {
         description: form.value("description").to_owned(),
         account: given("account"),

@@ -5,16 +5,16 @@ use api::v1::baseline::{AssignBaseline, BaselinePreview, PreviewBaseline, SaveBa
 use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use domain::decide::select;
-use domain::model::baseline::{self, Baseline, NamedBaseline};
+use domain::model::baseline::{self, Baseline, Exception, NamedBaseline};
 use domain::model::platform::OperatingSystem;
-use domain::model::time::{DAY_MS, Timestamp};
+use domain::model::time::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
 use store::baselines::BaselineVersion;
 
 use crate::App;
-use crate::actions::ActionError;
 use crate::actions::baselines::{self, BaselineToday};
+use crate::actions::{ActionError, exceptions};
 use crate::http::{ApiError, BrowserSession};
 use crate::ui::errors::{PageError, PageQuery, cross_site};
 use crate::ui::layout::{self, Section};
@@ -23,9 +23,9 @@ use crate::ui::parts::{self, FormPairs};
 pub async fn list(State(app): State<App>, session: BrowserSession) -> Html<String> {
     let all = baselines::list(&app, &session.caller);
     let body = html! {
-        div.title { h1 { "Baselines" } a.button href="/baselines/new" { "New baseline" } }
+        div.title { h1 { "Baselines" } a.button href="/exceptions" { "Exceptions" } a.button href="/baselines/new" { "New baseline" } }
         p.quiet { "A baseline says which patches are approved for one operating system. It judges the nodes of a patch group, or all others of its system." }
-        (ending(&all, app.now()))
+        (ending(&exceptions::list_ending(&app, &session.caller)))
         section.card.flush {
             div.scroll { table.cards {
                 thead { tr { th { "Baseline" } th { "Operating system" } th { "Judges" } th { "What it does" } } }
@@ -46,17 +46,13 @@ pub async fn list(State(app): State<App>, session: BrowserSession) -> Html<Strin
     layout::page("Baselines", Section::Baselines, &session, &body)
 }
 
-/// Exceptions are announced for so long before they end.
-const ANNOUNCED_MS: i64 = 14 * DAY_MS;
-
-fn ending(all: &[BaselineToday], now: Timestamp) -> Markup {
-    let ending: Vec<_> = all.iter().flat_map(|today| today.named.baseline.ending_exceptions(now, ANNOUNCED_MS).map(move |exception| (&today.named, exception))).collect();
+fn ending(ending: &[(String, Exception)]) -> Markup {
     html! {
         @if !ending.is_empty() {
             section.notice {
                 h2 { "Exceptions that end soon" }
-                ul.plain { @for (named, exception) in ending { li {
-                    a href={ "/baselines/" (named.id) } { (named.baseline.name) } ": " code { (exception.patch) } " is " (exception.decision.word()) " until " (exception.until) ", by " (exception.owner) ": " (exception.reason)
+                ul.plain { @for (whose, exception) in ending { li {
+                    (whose) ": " code { (exception.patch) } " is " (exception.decision.word()) " until " (exception.until) ", by " (exception.owner) ": " (exception.reason)
                 } } }
             }
         }

@@ -5,6 +5,7 @@ mod activations;
 mod assets;
 mod baselines;
 mod errors;
+mod exceptions;
 mod feeds;
 mod layout;
 mod node;
@@ -45,6 +46,8 @@ pub fn routes() -> Router<App> {
         .route("/organization/move", post(organization::move_member))
         .route("/patches", get(patches::list))
         .route("/patches/{id}", get(patches::show))
+        .route("/exceptions", get(exceptions::list).post(exceptions::grant))
+        .route("/exceptions/{id}/revoke", post(exceptions::revoke))
         .route("/feeds", get(feeds::list).post(feeds::add))
         .route("/feeds/{name}/refresh", post(feeds::refresh))
         .route("/feeds/{name}/remove", post(feeds::remove))

@@ -10,7 +10,7 @@ use domain::model::patch::Severity;
 use maud::{Markup, html};
 
 use crate::App;
-use crate::actions::{nodes, overview, patches};
+use crate::actions::{exceptions, nodes, overview, patches};
 use crate::fleet::FleetSummary;
 use crate::http::BrowserSession;
 use crate::ui::errors::PageError;
@@ -23,6 +23,7 @@ pub async fn show(State(app): State<App>, session: BrowserSession) -> Result<Htm
     let worst = nodes::list(&app, caller, &ListNodes { limit: Some(5), ..ListNodes::default() })?;
     let (top_patches, _) = patches::list(&app, caller, &ListPatches { limit: Some(5), ..ListPatches::default() })?;
     let missing = patches::summarize_missing(&app, caller);
+    let n_ending = exceptions::list_ending(&app, caller).len();
     let body = html! {
         div.title { h1 { "Overview" } }
         (fleet(&summary))
@@ -48,7 +49,7 @@ pub async fn show(State(app): State<App>, session: BrowserSession) -> Result<Htm
             } }
         }
         div.columns {
-            section.card { h2 { "What to do next" } (next_steps(&summary)) }
+            section.card { h2 { "What to do next" } (next_steps(&summary, n_ending)) }
             section.card {
                 h2 { "Most missing patches" }
                 ul.plain {
@@ -109,7 +110,7 @@ fn headline(summary: &FleetSummary) -> String {
     }
 }
 
-fn next_steps(summary: &FleetSummary) -> Markup {
+fn next_steps(summary: &FleetSummary, n_ending_exceptions: usize) -> Markup {
     let counts = &summary.counts;
     html! {
         ol.steps {
@@ -121,6 +122,7 @@ fn next_steps(summary: &FleetSummary) -> Markup {
             @if counts.installed_pending_reboot > 0 { li { "Reboot nodes where installed patches are not in effect yet." } }
             @if counts.available_security_update > 0 { li { a href="/patches?classification=Security" { "Decide about " (parts::number_of(counts.available_security_update, "security patch", "security patches")) " that no rule approves yet" } "." } }
             @if summary.n_unknown > summary.n_stale { li { a href="/nodes?verdict=UNKNOWN" { "See why " (parts::number_of(summary.n_unknown - summary.n_stale, "node", "nodes")) " could not be judged" } "." } }
+            @if n_ending_exceptions > 0 { li { a href="/baselines" { "Renew or let go " (n_ending_exceptions) " exceptions that end soon" } "." } }
             @if summary.n_unmanaged > 0 { li { a href="/nodes?verdict=UNMANAGED" { "Find a baseline for " (parts::number_of(summary.n_unmanaged, "node", "nodes")) " that none is for" } "." } }
             @if summary.n_nodes > 0 && summary.n_compliant == summary.n_nodes { li { "Nothing. Every node is as its baseline wants it." } }
         }

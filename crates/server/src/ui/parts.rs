@@ -72,6 +72,15 @@ pub fn tags(tags: &BTreeMap<String, (TagSource, String)>) -> Markup {
     }
 }
 
+/// Reads tags such as `env=prod, team=web`; the error says which is none.
+pub fn parse_tags(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let pair = |tag: &str| {
+        let pair = tag.split_once('=').map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()));
+        pair.ok_or_else(|| format!("`{tag}` is not a tag such as env=prod"))
+    };
+    text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(pair).collect()
+}
+
 /// A verdict as sign and word.
 pub fn verdict(verdict: Verdict) -> Markup {
     let (class, sign) = match verdict {

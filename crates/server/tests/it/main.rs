@@ -4,6 +4,7 @@
 mod api;
 mod baselines;
 mod console;
+mod exceptions;
 mod feeds;
 mod harness;
 mod keys;

@@ -5,6 +5,7 @@ mod apply;
 mod baseline;
 mod data_folder;
 mod doctor;
+mod exception;
 mod feed;
 mod key;
 mod node;
@@ -45,6 +46,8 @@ pub enum Command {
     Patch(patch::Arguments),
     /// Baselines of a running server
     Baseline(baseline::Arguments),
+    /// Exceptions: patches that are approved or rejected on some nodes for a while
+    Exception(exception::Arguments),
     /// Feeds: where vendors publish their advisories
     Feed(feed::Arguments),
     /// Bring a running server to what a folder of documents says
@@ -75,6 +78,7 @@ pub fn run(command: Command, printer: &Printer) -> anyhow::Result<Exit> {
         Command::Key(arguments) => key::run(arguments, printer),
         Command::Patch(arguments) => patch::run(arguments, printer),
         Command::Baseline(arguments) => baseline::run(arguments, printer),
+        Command::Exception(arguments) => exception::run(arguments, printer),
         Command::Feed(arguments) => feed::run(arguments, printer),
         Command::Apply(arguments) => apply::apply(&arguments, printer),
         Command::Export(arguments) => apply::export(&arguments, printer),

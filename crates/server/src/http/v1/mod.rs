@@ -2,6 +2,7 @@
 
 pub mod activations;
 pub mod baselines;
+pub mod exceptions;
 pub mod feeds;
 pub mod health;
 pub mod keys;
