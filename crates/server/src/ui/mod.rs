@@ -3,6 +3,7 @@
 
 mod activations;
 mod assets;
+mod baseline_editor;
 mod baselines;
 mod errors;
 mod exceptions;
@@ -52,10 +53,10 @@ pub fn routes() -> Router<App> {
         .route("/feeds/{name}/refresh", post(feeds::refresh))
         .route("/feeds/{name}/remove", post(feeds::remove))
         .route("/baselines", get(baselines::list))
-        .route("/baselines/new", get(baselines::new).post(baselines::create))
+        .route("/baselines/new", get(baseline_editor::new).post(baseline_editor::create))
         .route("/baselines/assign", post(baselines::assign))
         .route("/baselines/{id}", get(baselines::show))
-        .route("/baselines/{id}/edit", get(baselines::edit).post(baselines::save))
+        .route("/baselines/{id}/edit", get(baseline_editor::edit).post(baseline_editor::save))
         .route("/baselines/{id}/delete", post(baselines::delete))
         .route("/sign-in", get(sign_in::show).post(sign_in::submit))
         .route("/sign-out", post(sign_in::sign_out))

@@ -220,11 +220,11 @@ async fn the_console_edits_and_shows_effects_before_saving() {
     let harness = fleet().await;
     let cookie = harness.sign_in().await;
     let page = harness.page("/baselines/new", &cookie).await.body;
-    assert!(page.contains("name: DebianDefaultPatchBaseline-copy") && page.contains("What it would change"), "{page}");
+    assert!(page.contains("value=\"DebianDefaultPatchBaseline-copy\"") && page.contains("What it would change"), "{page}");
     let token = page.split_once("name=\"form_token\" value=\"").unwrap().1.split('"').next().unwrap().to_owned();
     let form = |document: &str, choice: &str| {
         let encoded: String = document.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        format!("form_token={token}&document={encoded}&reason=because&choice={choice}")
+        format!("form_token={token}&shape=yaml&document={encoded}&reason=because&choice={choice}")
     };
     let looked_at = harness.send_form("/baselines/new", &form(NOTHING, "preview"), &cookie, &[]).await;
     assert!(looked_at.body.contains("2 nodes have nothing missing any more") && looked_at.body.contains("web-1"), "{}", looked_at.body);

@@ -119,3 +119,54 @@ async fn forms_need_their_token_and_their_own_site() {
     assert_eq!(out.status, StatusCode::SEE_OTHER);
     assert_eq!(harness.page("/", &cookie).await.status, StatusCode::SEE_OTHER, "the session has ended");
 }
+
+/// The fields of the editor's form as a browser would send them.
+fn fields(page: &str) -> Vec<(String, String)> {
+    let form = page.split_once("data-live").unwrap().1.split_once("</form>").unwrap().0;
+    let attribute = |tag: &str, name: &str| tag.split_once(&format!(" {name}=\"")).map(|(_, rest)| rest.split_once('"').unwrap().0.replace("&amp;", "&"));
+    let mut fields = Vec::new();
+    for tag in form.split('<').skip(1) {
+        let name = attribute(tag, "name").unwrap_or_default();
+        if tag.starts_with("input") {
+            fields.push((name, attribute(tag, "value").unwrap_or_default()));
+        } else if tag.starts_with("textarea") {
+            fields.push((name, tag.split_once('>').unwrap().1.to_owned()));
+        } else if tag.starts_with("select") {
+            fields.push((name, String::new()));
+        } else if tag.starts_with("option") && (tag.contains(" selected") || fields.last().unwrap().1.is_empty()) {
+            fields.last_mut().unwrap().1 = attribute(tag, "value").unwrap();
+        }
+    }
+    fields
+}
+
+fn encode(fields: &[(String, String)]) -> String {
+    let escape = |text: &str| text.bytes().map(|byte| if byte.is_ascii_alphanumeric() { (byte as char).to_string() } else { format!("%{byte:02X}") }).collect::<String>();
+    fields.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect::<Vec<_>>().join("&")
+}
+
+#[tokio::test]
+async fn a_baseline_is_written_in_sentences_and_read_as_a_document() {
+    let harness = Harness::new().await;
+    harness.report(inventories::debian("web-1", 120, 2, START)).await;
+    let cookie = harness.sign_in().await;
+    let page = harness.page("/baselines/new", &cookie).await.body;
+    assert!(page.contains("Rule 1") && page.contains("every security patch"), "{page}");
+    let mut form = fields(&page);
+    form.push(("choice".to_owned(), "add-rule".to_owned()));
+    let page = harness.send_form("/baselines/new", &encode(&form), &cookie, &[]).await.body;
+    assert!(page.contains("Rule 2"), "{page}");
+    let mut form = fields(&page);
+    for (name, value) in [("name", "careful"), ("rule-1-kind", "every"), ("rule-1-days", "14"), ("rejected", "pkg-0000")] {
+        form.iter_mut().find(|(known, _)| known == name).unwrap().1 = value.to_owned();
+    }
+    let mut looked_at = form.clone();
+    looked_at.push(("choice".to_owned(), "yaml".to_owned()));
+    let page = harness.send_form("/baselines/new", &encode(&looked_at), &cookie, &[]).await.body;
+    assert!(page.contains("approve_after_days: 14") && page.contains("Edit it in sentences"), "{page}");
+    form.push(("choice".to_owned(), "save".to_owned()));
+    let saved = harness.send_form("/baselines/new", &encode(&form), &cookie, &[]).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.body);
+    let document = harness.get("/api/v1/baselines/careful").await.json()["document"].clone();
+    assert_eq!((&document["approval_rules"][1]["approve_after_days"], &document["rejected_patches"]), (&14.into(), &serde_json::json!(["pkg-0000"])));
+}

@@ -28,3 +28,26 @@ for (const command of document.querySelectorAll("[data-copy]")) {
   });
   command.after(button);
 }
+
+// What an editor's draft means and would change is looked at while it is filled in.
+for (const form of document.querySelectorAll("form[data-live]")) {
+  let waiting, asked;
+  form.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(async () => {
+      asked?.abort();
+      asked = new AbortController();
+      const fields = new URLSearchParams(new FormData(form));
+      fields.set("choice", "preview");
+      try {
+        const answer = await fetch(form.action, { method: "POST", body: fields, signal: asked.signal });
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        const shown = document.getElementById(form.dataset.live);
+        const found = page.getElementById(form.dataset.live);
+        if (shown && found) shown.replaceWith(found);
+      } catch (error) {
+        if (error.name !== "AbortError") throw error;
+      }
+    }, 400);
+  });
+}
