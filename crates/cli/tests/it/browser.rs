@@ -101,12 +101,20 @@ async fn a_person_signs_in_searches_reads_a_node_and_meets_empty_and_wrong_pages
     browser.find(Locator::Css("button.primary")).await.unwrap().click().await.unwrap();
     see(&browser, "div[@role='status']", "A scan was requested").await;
 
+    // What a draft means is said while it is written, by the script.
+    browser.goto(&format!("{}/baselines/new", up.url)).await.unwrap();
+    see(&browser, "h2", "What it would change").await;
+    browser.find(Locator::Css("textarea[name=rejected]")).await.unwrap().send_keys("no-such-package").await.unwrap();
+    see(&browser, "div[@id='effects']//li", "no-such-package").await;
+    browser.find(Locator::Css("input.days")).await.unwrap().send_keys("999").await.unwrap();
+    see(&browser, "div[@id='effects']//h2", "It cannot be saved like this").await;
+
     browser.goto(&format!("{}/nowhere", up.url)).await.unwrap();
     see(&browser, "p", "there is no page `/nowhere`").await;
 
     // No page is wider than a small phone.
     browser.set_window_size(500, 900).await.unwrap();
-    for page in ["/", "/nodes", "/patches", "/baselines", "/activations", "/feeds", "/exceptions", "/organization"] {
+    for page in ["/", "/nodes", "/patches", "/baselines", "/baselines/new", "/activations", "/feeds", "/exceptions", "/organization"] {
         browser.goto(&format!("{}{page}", up.url)).await.unwrap();
         browser.execute("document.documentElement.style.width = '360px'", vec![]).await.unwrap();
         let wide = browser.execute("return document.documentElement.scrollWidth - window.innerWidth", vec![]).await.unwrap();

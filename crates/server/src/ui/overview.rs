@@ -122,7 +122,7 @@ fn next_steps(summary: &FleetSummary, n_ending_exceptions: usize) -> Markup {
             @if counts.installed_pending_reboot > 0 { li { "Reboot nodes where installed patches are not in effect yet." } }
             @if counts.available_security_update > 0 { li { a href="/patches?classification=Security" { "Decide about " (parts::number_of(counts.available_security_update, "security patch", "security patches")) " that no rule approves yet" } "." } }
             @if summary.n_unknown > summary.n_stale { li { a href="/nodes?verdict=UNKNOWN" { "See why " (parts::number_of(summary.n_unknown - summary.n_stale, "node", "nodes")) " could not be judged" } "." } }
-            @if n_ending_exceptions > 0 { li { a href="/baselines" { "Renew or let go " (n_ending_exceptions) " exceptions that end soon" } "." } }
+            @if n_ending_exceptions > 0 { li { a href="/baselines" { "Renew or let go " (parts::number_of(u32::try_from(n_ending_exceptions).unwrap_or(u32::MAX), "exception that ends", "exceptions that end")) " soon" } "." } }
             @if summary.n_unmanaged > 0 { li { a href="/nodes?verdict=UNMANAGED" { "Find a baseline for " (parts::number_of(summary.n_unmanaged, "node", "nodes")) " that none is for" } "." } }
             @if summary.n_nodes > 0 && summary.n_compliant == summary.n_nodes { li { "Nothing. Every node is as its baseline wants it." } }
         }

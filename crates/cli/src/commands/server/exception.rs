@@ -97,7 +97,9 @@ pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
                 Format::Json => printer.json(&granted)?,
                 Format::Table => {
                     let nodes = if granted.n_nodes == 1 { "node" } else { "nodes" };
-                    printer.line(format!("{}: {} on {} {nodes} {} until {}", granted.id, granted.patch, granted.n_nodes, granted.targets, granted.until));
+                    let decided = if granted.decision == "APPROVE" { "approved" } else { "rejected" };
+                    printer.line(format!("{} is {decided} until {} on {} {nodes}: {}", granted.patch, granted.until, granted.n_nodes, granted.targets));
+                    printer.note(format!("`fettle exception revoke {}` ends it sooner", granted.id));
                 }
             }
         }

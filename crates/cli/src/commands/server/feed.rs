@@ -122,7 +122,7 @@ fn row(feed: Feed) -> [String; 6] {
     let never = || "never".to_owned();
     let state = match feed.error {
         Some(error) => error,
-        None if feed.n_malformed > 0 => format!("{} entries do not read", feed.n_malformed),
+        None if feed.n_malformed > 0 => format!("{} left out: not readable", feed.n_malformed),
         None => "good".to_owned(),
     };
     [feed.name, feed.format, feed.n_entries.to_string(), feed.checked_at.unwrap_or_else(never), feed.imported_at.unwrap_or_else(never), state]
@@ -141,7 +141,8 @@ fn print(feed: &Feed, remote: &Remote, printer: &Printer) -> anyhow::Result<()> 
         printer.note(problem);
     }
     if *n_malformed > 0 {
-        printer.note(format!("{n_malformed} entries do not read and were left out"));
+        let entries = if *n_malformed == 1 { "entry does not read and was" } else { "entries do not read and were" };
+        printer.note(format!("{n_malformed} {entries} left out"));
     }
     Ok(())
 }
