@@ -1,6 +1,7 @@
 //! What tests share: a clock that stands still, package roots made for the test, throw-away
 //! databases. Depended on by tests only.
 
+pub mod apt;
 pub mod clock;
 pub mod feeds;
 pub mod inventories;

@@ -161,7 +161,8 @@ impl Overlay {
 
     /// Writes a file below the root.
     pub fn write(&self, path: &str, text: &str) -> &Self {
-        let path = self.path().join(path);
+        // An absolute path would be one of the machine that runs the test.
+        let path = self.path().join(path.trim_start_matches('/'));
         fs::create_dir_all(path.parent().expect("a file has a folder")).expect("a folder can be made");
         fs::write(path, text).expect("the root can be written");
         self

@@ -60,9 +60,29 @@ pub fn run(program: &'static str, arguments: &[&str]) -> Result<String, CommandE
     }
 }
 
+/// What a folder's own view of the machine is while something is installed in it: scripts of packages expect a
+/// kernel's file systems. They are mounted in a namespace of their own, and gone with it.
+const ENTER: &str = "mount --rbind /dev \"$0/dev\" && mount -t proc proc \"$0/proc\" && mount -t tmpfs tmpfs \"$0/run\" && exec chroot \"$0\" \"$@\"";
+
+/// Runs a tool that changes a system. Nobody is asked anything, and in a folder no service is started.
+pub fn change(root: &Root, program: &'static str, arguments: &[&str], patience: Duration) -> Result<Output, CommandError> {
+    let mut command = if root.is_running_system() {
+        Command::new(program)
+    } else {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "--", "sh", "-c", ENTER]).arg(root.path()).arg(program);
+        command
+    };
+    command.args(arguments);
+    let command = plain(&mut command).env("DEBIAN_FRONTEND", "noninteractive").env("NEEDRESTART_SUSPEND", "1");
+    if !root.is_running_system() {
+        command.env("SYSTEMD_OFFLINE", "1");
+    }
+    finish(command, program, patience)
+}
+
 /// Runs a tool of a system; one in a folder sees that folder as its root.
 pub fn output(root: &Root, program: &'static str, arguments: &[&str], patience: Duration) -> Result<Output, CommandError> {
-    let start = |source| CommandError::Start { program, source };
     let mut command = if root.is_running_system() {
         Command::new(program)
     } else {
@@ -70,7 +90,17 @@ pub fn output(root: &Root, program: &'static str, arguments: &[&str], patience: 
         command.arg(root.path()).arg(program);
         command
     };
-    command.args(arguments).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C").env("HOME", "/root");
+    command.args(arguments);
+    finish(plain(&mut command), program, patience)
+}
+
+/// A plain environment, whatever this process has.
+fn plain(command: &mut Command) -> &mut Command {
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C").env("HOME", "/root")
+}
+
+fn finish(command: &mut Command, program: &'static str, patience: Duration) -> Result<Output, CommandError> {
+    let start = |source| CommandError::Start { program, source };
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(start)?;
     let stdout = read(child.stdout.take().expect("the output is piped"));
     let stderr = read(child.stderr.take().expect("the output is piped"));

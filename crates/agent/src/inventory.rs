@@ -80,7 +80,7 @@ pub fn package_manager(root: &Root) -> Option<PackageManager> {
 }
 
 /// What the root says it is; the package manager knows its architecture.
-fn platform(root: &Root, problems: &mut Vec<Problem>) -> Platform {
+pub fn platform(root: &Root, problems: &mut Vec<Problem>) -> Platform {
     let os_release = root.read_text("/etc/os-release", &mut Vec::new()).or_else(|| root.read_text("/usr/lib/os-release", problems)).unwrap_or_default();
     platform::detect(&os_release, "")
 }

@@ -9,6 +9,7 @@ mod command;
 pub mod config;
 pub mod enroll;
 pub mod host;
+pub mod install;
 pub mod inventory;
 pub mod package_manager;
 mod reboot;

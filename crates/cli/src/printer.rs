@@ -41,6 +41,12 @@ impl Printer {
         let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
     }
 
+    /// A question, with the cursor behind it.
+    pub fn prompt(&self, text: &str) {
+        let mut stderr = io::stderr().lock();
+        let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
+    }
+
     /// An error with its causes, on one line each.
     pub fn error(&self, error: &anyhow::Error) {
         self.note(format!("error: {error}"));

@@ -3,6 +3,7 @@
 mod apk;
 pub mod apt;
 mod cache;
+pub mod own_repositories;
 mod pacman;
 pub mod rpm;
 mod simulate;
@@ -10,9 +11,12 @@ mod simulate;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use domain::model::inventory::Inventory;
 use domain::model::package::InstalledPackage;
 use domain::model::patch::AvailableVersion;
+use domain::model::plan::Plan;
 use domain::model::platform::{OperatingSystem, Platform};
 use domain::model::problem::{Problem, ProblemCode};
 use domain::model::repository::Repository;
@@ -21,6 +25,7 @@ use domain::model::transaction::{Change, Transaction};
 use domain::model::version::Scheme;
 
 pub use self::simulate::SimulateError;
+use crate::command::{CommandError, Output};
 use crate::root::Root;
 
 /// What a package manager knows of a node.
@@ -129,6 +134,17 @@ impl PackageManager {
             Self::Apk(_) => refresh_with("apk", &["--quiet", "--no-interactive", "update"]),
             // Refreshing alone would let the next single installation mix versions of two days.
             Self::Pacman(_) => None,
+        }
+    }
+
+    /// Does what a plan says, by the native tool. What it prints and how it ends is told; what is there
+    /// afterwards only the database knows.
+    pub fn install(&self, root: &Root, before: &Inventory, plan: &Plan, patience: Duration) -> Result<Output, CommandError> {
+        match self {
+            Self::Apt => apt::install(root, &before.packages, plan, patience),
+            Self::Rpm(_) => rpm::install(root, &before.platform, plan, patience),
+            Self::Apk(database) => apk::install(root, database, plan, patience),
+            Self::Pacman(_) => pacman::install(root, patience),
         }
     }
 

@@ -4,6 +4,7 @@
 mod apk_candidates;
 mod apt_candidates;
 mod apt_files;
+mod installs;
 mod native_versions;
 mod pacman_candidates;
 mod rpm_candidates;

@@ -2,6 +2,7 @@
 //! [`server`].
 
 mod agent;
+mod install;
 mod plan;
 mod scan;
 #[cfg(feature = "server")]
@@ -19,6 +20,8 @@ pub enum Command {
     Scan(scan::Arguments),
     /// Say what installing the missing patches would do to it, and change nothing
     Plan(scan::Arguments),
+    /// Install the missing patches, exactly as planned, on this machine or in a folder that holds a system
+    Install(install::Arguments),
     /// This machine as a node of a server elsewhere
     Agent(agent::Arguments),
     #[cfg(feature = "server")]
@@ -33,6 +36,7 @@ pub fn run(command: Command, printer: &Printer) -> anyhow::Result<Exit> {
         Command::Server(command) => server::run(command, printer),
         Command::Scan(arguments) => scan::run(&arguments, printer),
         Command::Plan(arguments) => plan::run(&arguments, printer),
+        Command::Install(arguments) => install::run(&arguments, printer),
         Command::Agent(arguments) => agent::run(arguments, printer),
     }
 }

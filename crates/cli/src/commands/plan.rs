@@ -3,6 +3,7 @@
 use agent::inventory;
 use anyhow::Context;
 use domain::model::compliance::PatchState;
+use domain::model::glob::{self, Case};
 use domain::model::scan_report::PatchRow;
 use domain::model::transaction::{Action, Change, Step, Transaction};
 use serde::Serialize;
@@ -39,9 +40,15 @@ pub fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
     Ok(if plan.left_out.is_empty() { Exit::Success } else { Exit::NonCompliant })
 }
 
-fn simulate(judged: &Judged) -> anyhow::Result<Plan> {
+/// The missing patches; those whose names match, when patterns are given.
+pub fn asked_for(judged: &Judged, only: &[String]) -> Vec<Change> {
     let missing = judged.report.patches.iter().filter(|patch| patch.state == PatchState::Missing);
-    let asked: Vec<_> = missing.filter_map(change).collect();
+    let is_wanted = |patch: &&PatchRow| only.is_empty() || only.iter().any(|pattern| glob::matches(pattern, &patch.name, Case::Sensitive));
+    missing.filter(is_wanted).filter_map(change).collect()
+}
+
+fn simulate(judged: &Judged) -> anyhow::Result<Plan> {
+    let asked = asked_for(judged, &[]);
     let manager = inventory::package_manager(&judged.root).context("the system has no package manager")?;
     let inventory = &judged.inventory;
     let transaction = manager
@@ -60,17 +67,22 @@ fn change(patch: &PatchRow) -> Option<Change> {
 fn print(judged: &Judged, plan: &Plan, printer: &Printer) {
     printer.line(format!("{}  {}", printer.bold(&judged.report.node.name), judged.report.platform.name));
     printer.line(format!("  missing    {}", plan.asked.len()));
-    printer.line(format!("  would      {}", summary(&plan.transaction)));
-    if !plan.transaction.steps.is_empty() {
-        printer.line("");
-        let rows = plan.transaction.steps.iter().map(|step| row(step, &plan.asked));
-        printer.table(["package", "action", "from", "to", "repository", "asked for"], rows);
-    }
+    print_transaction(&plan.transaction, &plan.asked, printer);
     for change in &plan.left_out {
         printer.note(format!("left out: {} {} would still be missing", change.name, change.version));
     }
     for remark in &plan.transaction.remarks {
         printer.note(format!("the package manager says: {remark}"));
+    }
+}
+
+/// Prints what would happen, a row a step.
+pub fn print_transaction(transaction: &Transaction, asked: &[Change], printer: &Printer) {
+    printer.line(format!("  would      {}", summary(transaction)));
+    if !transaction.steps.is_empty() {
+        printer.line("");
+        let rows = transaction.steps.iter().map(|step| row(step, asked));
+        printer.table(["package", "action", "from", "to", "repository", "asked for"], rows);
     }
 }
 

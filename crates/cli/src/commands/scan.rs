@@ -5,10 +5,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use agent::inventory;
+use agent::package_manager::own_repositories::{self, Placed};
 use agent::root::Root;
 use anyhow::Context;
 use domain::decide::judge::{self, LIST_AGE_DAYS_MAX};
-use domain::model::baseline::{self, Baseline, DOCUMENT_BYTES_MAX};
+use domain::model::baseline::{self, Baseline, DOCUMENT_BYTES_MAX, Source};
 use domain::model::compliance::PatchState;
 use domain::model::inventory::{Inventory, Reboot};
 use domain::model::patch::class_words;
@@ -50,6 +51,8 @@ pub struct Judged {
     pub inventory: Inventory,
     /// What the baseline says of that.
     pub report: ScanReport,
+    /// The baseline's own repositories, for as long as this is worked with.
+    _own_repositories: Option<Placed>,
 }
 
 impl Arguments {
@@ -64,10 +67,12 @@ impl Arguments {
         };
         let root = Root::new(&self.root);
         let refresh_problem = (!self.no_refresh).then(|| refresh(&root, printer)).flatten();
+        let sources = custom.as_ref().map_or(&[][..], |(baseline, _)| &baseline.sources);
+        let own_repositories = place_sources(&root, sources, printer)?;
         let mut inventory = inventory::collect(&root, Some(&settings::cache_folder()), SystemClock.now())?;
         inventory.problems.extend(refresh_problem);
         let report = judge(&inventory, custom, self.max_list_age);
-        Ok(Some(Judged { root, inventory, report }))
+        Ok(Some(Judged { root, inventory, report, _own_repositories: own_repositories }))
     }
 }
 
@@ -80,8 +85,25 @@ pub fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
     }
     let verdict = judged.report.verdict;
     // The process ends here, and the system takes memory back faster than thousands of drops do.
-    std::mem::forget(judged);
+    let Judged { root, inventory, report, _own_repositories: own_repositories } = judged;
+    std::mem::forget((root, inventory, report));
+    drop(own_repositories);
     Ok(verdict.into())
+}
+
+/// Puts the repositories of a baseline in place, which takes root.
+fn place_sources(root: &Root, sources: &[Source], printer: &Printer) -> anyhow::Result<Option<Placed>> {
+    if sources.is_empty() {
+        return Ok(None);
+    }
+    if !settings::is_root() {
+        return Err(Failure::new("the baseline has repositories of its own, which only root can use", "run it with sudo").into());
+    }
+    let platform = inventory::platform(root, &mut Vec::new());
+    let manager = inventory::package_manager(root).context("the system has no package manager")?;
+    printer.note("reading the lists of the baseline's own repositories");
+    let placed = own_repositories::place(root, &manager, &platform, sources);
+    placed.with_context(|| Failure::new("the baseline's own repositories cannot be used", "look at `sources` in the baseline; nothing of them is left on the system"))
 }
 
 /// Brings the package lists up to date, saying so, because it takes seconds.

@@ -517,6 +517,9 @@ pub fn explain(baseline: &Baseline) -> Vec<String> {
         return sentences;
     }
     sentences.push("What nothing approves is left alone and does not make a node non-compliant.".to_owned());
+    for source in &baseline.sources {
+        sentences.push(format!("Uses its own repository `{}` on nodes with the product {}, in place of theirs.", source.name, source.products.join(" or ")));
+    }
     sentences
 }
 

@@ -25,6 +25,12 @@ pub const FILTER_VALUE_LENGTH_MAX: usize = 64;
 pub const LIST_ENTRY_LENGTH_MAX: usize = 100;
 /// Longest approval delay.
 pub const APPROVE_AFTER_DAYS_MAX: u16 = 360;
+/// Most repositories of one's own.
+pub const SOURCES_MAX: usize = 20;
+/// Most products of each.
+pub const SOURCE_PRODUCTS_MAX: usize = 20;
+/// Longest configuration of a repository, in characters.
+pub const SOURCE_CONFIGURATION_LENGTH_MAX: usize = 1024;
 /// Longest text of an exception, in characters.
 pub const EXCEPTION_TEXT_LENGTH_MAX: usize = 200;
 
@@ -74,6 +80,9 @@ pub struct Baseline {
     /// everything else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exceptions: Vec<Exception>,
+    /// Repositories of one's own that are used while a node is scanned and patched, and not otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Source>,
     /// Whether a node is compliant while a security update exists that is not approved (yet).
     #[serde(default, skip_serializing_if = "AvailableSecurityUpdates::is_compliant")]
     pub available_security_updates_compliance_status: AvailableSecurityUpdates,
@@ -81,6 +90,43 @@ pub struct Baseline {
 
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+/// A repository of one's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Its name: 3 to 50 of letters, digits, `_`, `-` and `.`.
+    pub name: String,
+    /// The products that it is for, such as `Debian12`; `*` is every one.
+    pub products: Vec<String>,
+    /// What the package manager's own file says of it: a line of sources.list(5), or the text of a `.repo` file.
+    pub configuration: String,
+}
+
+impl Source {
+    /// Whether it is for nodes with a product.
+    pub fn is_for(&self, product: &str) -> bool {
+        self.products.iter().any(|wanted| wanted == "*" || wanted.eq_ignore_ascii_case(product))
+    }
+
+    fn check(&self, place: &str, system: OperatingSystem, wrong: &mut Vec<String>) {
+        let is_plain = self.name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
+        if !(3..=50).contains(&self.name.len()) || !is_plain {
+            wrong.push(format!("{place}.name: `{}` must have 3 to 50 letters, digits, `_`, `-` or `.`", self.name.chars().take(40).collect::<String>()));
+        }
+        let is_product = |product: &String| (1..=128).contains(&product.chars().count());
+        if !(1..=SOURCE_PRODUCTS_MAX).contains(&self.products.len()) || !self.products.iter().all(is_product) {
+            wrong.push(format!("{place}.products: must have 1 to {SOURCE_PRODUCTS_MAX} products of 1 to 128 characters"));
+        }
+        let n = self.configuration.chars().count();
+        if !(1..=SOURCE_CONFIGURATION_LENGTH_MAX).contains(&n) || self.configuration.contains('\0') {
+            wrong.push(format!("{place}.configuration: must have 1 to {SOURCE_CONFIGURATION_LENGTH_MAX} characters, and has {n}"));
+        }
+        if matches!(system, OperatingSystem::Alpine | OperatingSystem::Arch) {
+            wrong.push(format!("{place}: {} has no files for single repositories; sources are for apt, dnf, yum and zypper", system.name()));
+        }
+    }
 }
 
 /// A patch that is approved or rejected for a while.
@@ -354,7 +400,6 @@ impl Baseline {
         if wrong.is_empty() { Ok(baseline) } else { Err(BaselineError::Impossible(wrong)) }
     }
 
-    /// What is not possible in it, a sentence each.
     /// Exceptions that hold now and end within some time.
     pub fn ending_exceptions(&self, now: Timestamp, within_ms: i64) -> impl Iterator<Item = &Exception> {
         self.exceptions.iter().filter(move |exception| exception.ends_at().is_some_and(|end| now <= end && end <= now.plus_millis(within_ms)))
@@ -370,6 +415,7 @@ impl Baseline {
         serde_saphyr::to_string(self).expect("a baseline has text keys only")
     }
 
+    /// What is not possible in it, a sentence each.
     fn impossible_values(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         let name_characters = self.name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
@@ -391,6 +437,12 @@ impl Baseline {
         }
         for (at, exception) in self.exceptions.iter().take(LIST_ENTRIES_MAX).enumerate() {
             exception.check(&format!("exceptions[{at}]"), &mut wrong);
+        }
+        if self.sources.len() > SOURCES_MAX {
+            wrong.push(format!("sources: {} are more than the limit of {SOURCES_MAX}", self.sources.len()));
+        }
+        for (at, source) in self.sources.iter().take(SOURCES_MAX).enumerate() {
+            source.check(&format!("sources[{at}]"), self.operating_system, &mut wrong);
         }
         check_list("approved_patches", &self.approved_patches, &mut wrong);
         check_list("rejected_patches", &self.rejected_patches, &mut wrong);
@@ -546,6 +598,7 @@ fn predefined_for(operating_system: OperatingSystem) -> NamedBaseline {
         rejected_patches: Vec::new(),
         rejected_patches_action: RejectedPatchesAction::AllowAsDependency,
         exceptions: Vec::new(),
+        sources: Vec::new(),
         available_security_updates_compliance_status: AvailableSecurityUpdates::Compliant,
     };
     let id = format!("pb-0000000000000{id}");

@@ -20,6 +20,7 @@ pub mod order;
 pub mod organization;
 pub mod package;
 pub mod patch;
+pub mod plan;
 pub mod platform;
 pub mod problem;
 pub mod repository;

@@ -4,7 +4,7 @@ use api::v1::baseline::{BaselinePreview, PreviewBaseline, SaveBaseline};
 use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use domain::decide::select;
-use domain::model::baseline::{Baseline, NamedBaseline, PatchFilters, RULES_MAX};
+use domain::model::baseline::{Baseline, NamedBaseline, PatchFilters, RULES_MAX, SOURCES_MAX};
 use domain::model::platform::OperatingSystem;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -162,6 +162,8 @@ struct Sentences {
     rejected_action: String,
     /// Patch, decision, owner, reason, last day.
     exceptions: Vec<[String; 5]>,
+    /// Name, products between commas, configuration.
+    sources: Vec<[String; 3]>,
     available_updates: String,
 }
 
@@ -176,6 +178,7 @@ struct Rule {
 }
 
 const EXCEPTION_FIELDS: [&str; 5] = ["patch", "decision", "owner", "reason", "until"];
+const SOURCE_FIELDS: [&str; 3] = ["name", "products", "configuration"];
 
 impl Sentences {
     fn of_baseline(baseline: &Baseline) -> Self {
@@ -202,6 +205,7 @@ impl Sentences {
             rejected: baseline.rejected_patches.join("\n"),
             rejected_action: code(&baseline.rejected_patches_action),
             exceptions: baseline.exceptions.iter().map(exception).collect(),
+            sources: baseline.sources.iter().map(|source| [source.name.clone(), source.products.join(", "), source.configuration.clone()]).collect(),
             available_updates: code(&baseline.available_security_updates_compliance_status),
         }
     }
@@ -228,6 +232,10 @@ impl Sentences {
             let row = EXCEPTION_FIELDS.map(|field| text(&format!("exception-{at}-{field}")));
             (!row[1].is_empty()).then_some(row)
         });
+        let sources = (0..=SOURCES_MAX).map_while(|at| {
+            let row = SOURCE_FIELDS.map(|field| text(&format!("source-{at}-{field}")).replace("\r\n", "\n"));
+            form.has(&format!("source-{at}-name")).then_some(row)
+        });
         Self {
             name: text("name"),
             description: text("description"),
@@ -240,6 +248,7 @@ impl Sentences {
             rejected: text("rejected"),
             rejected_action: text("rejected_action"),
             exceptions: exceptions.collect(),
+            sources: sources.collect(),
             available_updates: text("available_updates"),
         }
     }
@@ -259,6 +268,10 @@ impl Sentences {
             of_rule
         };
         let exception = |row: &[String; 5]| Value::from(EXCEPTION_FIELDS.into_iter().map(str::to_owned).zip(row.iter().cloned().map(Value::from)).collect::<Map<_, _>>());
+        let source = |[name, products, configuration]: &[String; 3]| {
+            let products: Vec<_> = products.split(',').map(str::trim).filter(|product| !product.is_empty()).collect();
+            json!({ "name": name, "products": products, "configuration": configuration })
+        };
         json!({
             "schema": "baseline/v1",
             "name": self.name,
@@ -272,6 +285,7 @@ impl Sentences {
             "rejected_patches": lines(&self.rejected),
             "rejected_patches_action": self.rejected_action,
             "exceptions": self.exceptions.iter().filter(|row| !row[0].is_empty()).map(exception).collect::<Vec<_>>(),
+            "sources": self.sources.iter().filter(|[name, ..]| !name.is_empty()).map(source).collect::<Vec<_>>(),
             "available_security_updates_compliance_status": self.available_updates,
         })
     }
@@ -283,6 +297,7 @@ impl Sentences {
             ("remove-rule", Ok(at)) if at < self.rules.len() => drop(self.rules.remove(at)),
             ("add-condition", Ok(at)) if at < self.rules.len() => self.rules[at].conditions.push(condition()),
             ("add-condition", Err(_)) => self.global.push(condition()),
+            ("add-source", _) => self.sources.push(["", "*", ""].map(str::to_owned)),
             ("add-exception", _) => self.exceptions.push(["", "REJECT", "", "", ""].map(str::to_owned)),
             _ => {}
         }
@@ -404,10 +419,23 @@ fn sentences_form(baseline: &Sentences) -> Markup {
             }
             p.quiet { "One without a patch is left out." }
         } }
+        @if !baseline.sources.is_empty() { fieldset {
+            legend { "Own repositories" }
+            p.quiet { "While a node is scanned and patched, these take the place of its own." }
+            @for (at, [source, products, configuration]) in baseline.sources.iter().enumerate() {
+                @let name = |field: &str| format!("source-{at}-{field}");
+                div.sentence {
+                    input name=(name("name")) value=(source) maxlength="50" aria-label="Name"; " for nodes with the product "
+                    input name=(name("products")) value=(products) placeholder="Debian12, or * for every one" aria-label="Products";
+                }
+                label { "As its file says: a line of sources.list, or the text of a .repo file" textarea name=(name("configuration")) rows="3" spellcheck="false" maxlength="1024" { (configuration) } }
+            }
+            p.quiet { "One without a name is left out." }
+        } }
         div.sentence {
             "While a security update exists that is not approved yet, a node " (gap("available_updates", "Available security updates", &[("COMPLIANT", "may be compliant"), ("NON_COMPLIANT", "is not compliant")], &baseline.available_updates)) "."
         }
-        div.actions { button name="choice" value="add-exception" { "Add an exception" } button.link name="choice" value="yaml" { "Edit it as YAML" } }
+        div.actions { button name="choice" value="add-exception" { "Add an exception" } button name="choice" value="add-source" { "Add a repository" } button.link name="choice" value="yaml" { "Edit it as YAML" } }
     }
 }
 
@@ -502,6 +530,8 @@ rejected_patches: [openssl]
 rejected_patches_action: BLOCK
 exceptions:
 - {patch: vim, decision: REJECT, owner: ada, reason: it hangs, until: 2026-12-31}
+sources:
+- {name: ours, products: [Debian12, Debian13], configuration: deb https://deb.example/ours bookworm main}
 available_security_updates_compliance_status: NON_COMPLIANT
 ";
 

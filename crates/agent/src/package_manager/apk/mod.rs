@@ -3,6 +3,7 @@
 //! Installed packages are in `/lib/apk/db/installed`, what the operator wants in the world file, and the
 //! indexes of repositories in apk's cache. No program is started. Checked against apk-tools 3.0.
 
+mod install;
 mod simulate;
 
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use crate::package_manager::{PackageFacts, address};
 use crate::root::{Root, modified_at};
 use catalog::unpack;
 
+pub use self::install::install;
 pub use self::simulate::simulate;
 
 /// Where the database is: of old and today.

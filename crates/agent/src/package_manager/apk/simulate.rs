@@ -12,7 +12,12 @@ const ARGUMENTS: [&str; 6] = ["--no-interactive", "--no-progress", "--cache-max-
 
 /// Asks it for exact versions.
 pub fn simulate(root: &Root, changes: &[Change]) -> Result<Printed, SimulateError> {
-    simulate::ask(root, TOOL, &ARGUMENTS, changes, |change| format!("{}={}", change.name, change.version), parse)
+    simulate::ask(root, TOOL, &ARGUMENTS, changes, wish, parse)
+}
+
+/// A version as apk is asked for it.
+pub fn wish(change: &Change) -> String {
+    format!("{}={}", change.name, change.version)
 }
 
 /// `(1/3) Upgrading NAME (OLD -> NEW)`, `Installing NAME (NEW)`, `Purging NAME (OLD)`; a tag of the repository

@@ -7,6 +7,7 @@
 
 mod config;
 pub mod index;
+mod install;
 pub mod lists;
 mod phasing;
 mod policy;
@@ -37,6 +38,7 @@ use self::stanza::text;
 use crate::package_manager::PackageFacts;
 use crate::root::{Root, unreadable};
 
+pub use self::install::install;
 pub use self::refresh::refresh;
 pub use self::simulate::simulate;
 pub use self::status::{STATUS_PATH, fill_install_dates};

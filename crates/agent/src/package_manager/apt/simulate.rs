@@ -11,11 +11,15 @@ const ARGUMENTS: [&str; 4] = ["--quiet", "--simulate", "--option=APT::Get::Show-
 
 /// Asks it for exact versions.
 pub fn simulate(root: &Root, changes: &[Change]) -> Result<Printed, SimulateError> {
-    let wish = |change: &Change| match change.architecture.as_str() {
+    simulate::ask(root, TOOL, &ARGUMENTS, changes, wish, parse)
+}
+
+/// A version as apt is asked for it.
+pub fn wish(change: &Change) -> String {
+    match change.architecture.as_str() {
         "all" => format!("{}={}", change.name, change.version),
         architecture => format!("{}:{architecture}={}", change.name, change.version),
-    };
-    simulate::ask(root, TOOL, &ARGUMENTS, changes, wish, parse)
+    }
 }
 
 /// `Inst NAME [OLD] (NEW ORIGIN:VERSION/SUITE, … [ARCHITECTURE]) …`, without the old version of what is new;

@@ -3,6 +3,7 @@
 //! Installed packages are a folder each below `local`, repositories an archive each below `sync`. No program
 //! is started. Checked against pacman 7.0.
 
+mod install;
 mod simulate;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use crate::package_manager::{PackageFacts, address};
 use crate::root::{Root, modified_at};
 use catalog::unpack;
 
+pub use self::install::install;
 pub use self::simulate::simulate;
 
 const DATABASE: &str = "/var/lib/pacman";

@@ -8,6 +8,7 @@ mod candidates;
 mod config;
 mod database;
 mod header;
+mod install;
 mod locks;
 mod modules;
 mod primary;
@@ -38,6 +39,7 @@ use super::{PackageFacts, address};
 use crate::root::{Root, modified_at};
 
 pub use self::database::find;
+pub use self::install::install;
 pub use self::products::tags as product_tags;
 pub use self::simulate::simulate;
 

@@ -8,20 +8,18 @@ use crate::package_manager::simulate::{self, Printed, SimulateError};
 use crate::root::Root;
 use catalog::xml;
 
-const ZYPPER: &str = "zypper";
+pub const ZYPPER: &str = "zypper";
 const DNF5: &str = "dnf5";
-const MICRODNF: &str = "microdnf";
+pub const MICRODNF: &str = "microdnf";
 /// A SUSE system may have dnf too, and is meant for zypper.
 const TOOLS: [&str; 5] = [ZYPPER, DNF5, "dnf", "yum", MICRODNF];
 
 /// Asks the tool for exact versions.
 pub fn simulate(root: &Root, platform: &Platform, changes: &[Change]) -> Result<Printed, SimulateError> {
-    let is_suse = matches!(platform.operating_system, Some(OperatingSystem::Suse | OperatingSystem::OpenSuse));
-    let tools = if is_suse { &TOOLS[..] } else { &TOOLS[1..] };
-    let tool = simulate::find_tool(root, tools)?;
+    let tool = find_tool(root, platform)?;
     if tool == ZYPPER {
         let fixed = ["--non-interactive", "--no-refresh", "--xmlout", "install", "--dry-run"];
-        let output = simulate::run(root, tool, &fixed, changes, |change| format!("{}.{}={}", change.name, change.architecture, change.version))?;
+        let output = simulate::run(root, tool, &fixed, changes, wish_of_zypper)?;
         // 102 and 103 say what a real run would need afterwards.
         return match output.code {
             Some(0 | 102 | 103) => Ok(parse_zypper(&output.stdout)),
@@ -34,7 +32,7 @@ pub fn simulate(root: &Root, platform: &Platform, changes: &[Change]) -> Result<
         DNF5 => &["--cacheonly", "--assumeno", "upgrade", "--skip-unavailable"],
         _ => &["--cacheonly", "--assumeno", "upgrade"],
     };
-    let output = simulate::run(root, tool, fixed, changes, |change| format!("{}-{}.{}", change.name, change.version, change.architecture))?;
+    let output = simulate::run(root, tool, fixed, changes, wish)?;
     let mut printed = parse_table(&output.stdout);
     let lines = output.stdout.lines().chain(output.stderr.lines());
     printed.remarks.extend(lines.map(str::trim).filter(|line| line.starts_with("No match for argument") || line.starts_with("Problem")).map(str::to_owned));
@@ -43,6 +41,22 @@ pub fn simulate(root: &Root, platform: &Platform, changes: &[Change]) -> Result<
         return Err(simulate::refused(tool, &output));
     }
     Ok(printed)
+}
+
+/// The tool that changes packages of the system.
+pub fn find_tool(root: &Root, platform: &Platform) -> Result<&'static str, SimulateError> {
+    let is_suse = matches!(platform.operating_system, Some(OperatingSystem::Suse | OperatingSystem::OpenSuse));
+    simulate::find_tool(root, if is_suse { &TOOLS[..] } else { &TOOLS[1..] })
+}
+
+/// A version as dnf and its kin are asked for it.
+pub fn wish(change: &Change) -> String {
+    format!("{}-{}.{}", change.name, change.version, change.architecture)
+}
+
+/// A version as zypper is asked for it.
+pub fn wish_of_zypper(change: &Change) -> String {
+    format!("{}.{}={}", change.name, change.architecture, change.version)
 }
 
 /// The table of a transaction. Sections begin with what happens to their packages; a row is the name,

@@ -1,0 +1,126 @@
+//! `fettle install`: bring the missing patches, exactly as planned, and say what came of it.
+
+use std::fs;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use agent::install;
+use anyhow::Context;
+use domain::model::plan::{Extra, Outcome, PackageState, Plan, Receipt};
+use domain::model::time::Clock;
+
+use crate::clock::SystemClock;
+use crate::commands::plan::{asked_for, print_transaction};
+use crate::commands::scan;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::printer::{Format, Printer};
+use crate::settings;
+
+/// Arguments of `fettle install`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    scan: scan::Arguments,
+    /// Only packages whose names match; * ? [ ] allowed; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// What may happen beside what is asked for
+    #[arg(long, value_enum, default_value_t = AllowedExtra::Dependencies)]
+    allow: AllowedExtra,
+    /// Carry the plan out without asking
+    #[arg(long)]
+    yes: bool,
+    /// Seconds to wait for another program that changes packages
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    wait: u64,
+    /// Write the receipt to a file, as JSON
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
+}
+
+/// What may happen beside what is asked for.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum AllowedExtra {
+    /// Nothing
+    None,
+    /// Packages that are needed may come; none may go
+    Dependencies,
+    /// All that the plan shows, packages that go included
+    AsPlanned,
+}
+
+/// Plans, asks, installs and prints the receipt.
+pub fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
+    if !settings::is_root() {
+        return Err(Failure::new("an install needs root", "run it with sudo").into());
+    }
+    let Some(judged) = arguments.scan.judge(printer)? else { return Ok(Exit::Usage) };
+    let asked = asked_for(&judged, &arguments.only);
+    if asked.is_empty() {
+        printer.line("nothing is missing that is asked for");
+        return Ok(Exit::Success);
+    }
+    let extra = match arguments.allow {
+        AllowedExtra::None => Extra::None,
+        AllowedExtra::Dependencies => Extra::Dependencies,
+        AllowedExtra::AsPlanned => Extra::AsPlanned,
+    };
+    let plan = install::plan(&judged.root, &judged.inventory, asked, extra, SystemClock.now())
+        .with_context(|| Failure::new("the package manager does not say what it would do", "refresh its lists with `fettle scan` on the node, or follow what it says"))?;
+    if arguments.scan.format == Format::Table {
+        print_transaction(&plan.transaction, &plan.changes, printer);
+    }
+    if !arguments.yes && !confirm(&plan, printer)? {
+        printer.note("nothing was changed");
+        return Ok(Exit::Success);
+    }
+    let now = || SystemClock.now();
+    let receipt = install::run(&judged.root, plan, Duration::from_secs(arguments.wait), &now, |phase| printer.note(phase.words()))?;
+    if let Some(path) = &arguments.receipt {
+        let text = serde_json::to_string_pretty(&receipt).context("failed to write the receipt")?;
+        fs::write(path, text + "\n").with_context(|| format!("failed to write the receipt to `{}`", path.display()))?;
+    }
+    match arguments.scan.format {
+        Format::Json => printer.json(&receipt)?,
+        Format::Table => print(&receipt, printer),
+    }
+    Ok(if receipt.outcome == Outcome::Installed { Exit::Success } else { Exit::Failed })
+}
+
+/// Asks a person; without a terminal only `--yes` says yes.
+fn confirm(plan: &Plan, printer: &Printer) -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new("nobody can be asked whether to go on", "look at it with `fettle plan`, then give --yes").into());
+    }
+    printer.prompt(&format!("install {} packages like this? [y/N] ", plan.transaction.steps.len()));
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+fn print(receipt: &Receipt, printer: &Printer) {
+    printer.line("");
+    match &receipt.outcome {
+        Outcome::Installed => printer.line(printer.bold(&format!("installed: {} of {}", receipt.packages.len(), receipt.packages.len()))),
+        Outcome::Held { hold } => {
+            printer.line(printer.bold(&format!("not begun: {}", hold.words())));
+            printer.note(hold.mend());
+        }
+        Outcome::Failed { cause, words } => {
+            let n_there = receipt.packages.iter().filter(|package| package.state == PackageState::Installed).count();
+            printer.line(printer.bold(&format!("failed, {}: {n_there} of {} are there", cause.words(), receipt.packages.len())));
+            for line in words.lines().take(20) {
+                printer.line(format!("  {line}"));
+            }
+        }
+    }
+    for package in receipt.packages.iter().filter(|package| package.state != PackageState::Installed && !matches!(receipt.outcome, Outcome::Held { .. })) {
+        let state = if package.state == PackageState::Broken { "is only partly installed" } else { "was not installed" };
+        printer.line(format!("  {} {} {state}", package.change.name, package.change.version));
+    }
+    for file in &receipt.config_files {
+        printer.note(format!("{file} is the new version of a file that was changed here; yours is kept"));
+    }
+}
