@@ -47,7 +47,7 @@ pub fn publish(node: &Overlay, debs: &[Deb]) {
     }
     script.push_str(
         "cd /repository; for deb in *.deb; do dpkg-deb -f $deb; echo \"Filename: ./$deb\"; echo \"Size: $(stat -c %s $deb)\"; echo \"SHA256: $(sha256sum $deb | cut -d' ' -f1)\"; echo; done > Packages\n\
-         rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*; echo 'deb [trusted=yes] file:/repository ./' > /etc/apt/sources.list\n\
+         rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*; echo 'deb [trusted=yes] copy:/repository ./' > /etc/apt/sources.list\n\
          apt-get -q update >/dev/null\n",
     );
     node.shell(&script);

@@ -20,7 +20,7 @@ use crate::settings;
 
 /// Arguments of `fettle install`.
 #[derive(clap::Args)]
-pub struct Arguments {
+pub struct InstallArguments {
     #[command(flatten)]
     scan: scan::Arguments,
     /// Only packages whose names match; * ? [ ] allowed; may be given more than once
@@ -52,7 +52,7 @@ enum AllowedExtra {
 }
 
 /// Plans, asks, installs and prints the receipt.
-pub fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
+pub fn run(arguments: &InstallArguments, printer: &Printer) -> anyhow::Result<Exit> {
     if !settings::is_root() {
         return Err(Failure::new("an install needs root", "run it with sudo").into());
     }

@@ -21,7 +21,7 @@ pub enum Command {
     /// Say what installing the missing patches would do to it, and change nothing
     Plan(scan::Arguments),
     /// Install the missing patches, exactly as planned, on this machine or in a folder that holds a system
-    Install(install::Arguments),
+    Install(install::InstallArguments),
     /// This machine as a node of a server elsewhere
     Agent(agent::Arguments),
     #[cfg(feature = "server")]

@@ -5,6 +5,7 @@ mod agent;
 mod baselines;
 mod browser;
 mod harness;
+mod install;
 mod orders;
 mod refresh;
 mod scan;
