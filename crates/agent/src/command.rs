@@ -62,12 +62,15 @@ pub fn run(program: &'static str, arguments: &[&str]) -> Result<String, CommandE
 
 /// What a folder's own view of the machine is while something is installed in it: scripts of packages expect a
 /// kernel's file systems. They are mounted in a namespace of their own, and gone with it.
-const ENTER: &str = "mount --rbind /dev \"$0/dev\" && mount -t proc proc \"$0/proc\" && mount -t tmpfs tmpfs \"$0/run\" && exec chroot \"$0\" \"$@\"";
+const ENTER: &str = "umask 022 && mount --rbind /dev \"$0/dev\" && mount -t proc proc \"$0/proc\" && mount -t tmpfs tmpfs \"$0/run\" && exec chroot \"$0\" \"$@\"";
 
 /// Runs a tool that changes a system. Nobody is asked anything, and in a folder no service is started.
 pub fn change(root: &Root, program: &'static str, arguments: &[&str], patience: Duration) -> Result<Output, CommandError> {
     let mut command = if root.is_running_system() {
-        Command::new(program)
+        // Scripts of packages make files for everybody; this process makes none.
+        let mut command = Command::new("sh");
+        command.args(["-c", "umask 022 && exec \"$0\" \"$@\"", program]);
+        command
     } else {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "--", "sh", "-c", ENTER]).arg(root.path()).arg(program);

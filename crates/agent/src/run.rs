@@ -14,18 +14,21 @@ use domain::model::content::Content;
 use domain::model::digest::Digest;
 use domain::model::inventory::Inventory;
 use domain::model::order::{self, Order, OrderError, Task};
+use domain::model::plan::{Extra, Receipt};
 use domain::model::problem::{Problem, ProblemCode};
 use domain::model::section::{self, PackageFacts, PerSection, Section};
 use domain::model::time::{Clock, DAY_MS, Timestamp};
+use domain::model::transaction::Change;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::config::AgentConfig;
 use crate::enroll::{self, EnrollError};
+use crate::install::{self, InstallError};
 use crate::inventory::{self, CollectError};
 use crate::package_manager::apt;
 use crate::root::Root;
-use crate::state::{Identity, KeptReport, StateError, StateFolder};
+use crate::state::{Identity, KeptReport, KeptWork, StateError, StateFolder};
 use crate::transport::{Transport, TransportError, Trust};
 
 /// What an agent needs from its process.
@@ -189,6 +192,10 @@ impl Agent {
         info!("connected to {} as {}", self.parts.config.server, self.identity.node_id);
         (self.scan_seconds, self.poll_seconds) = (welcome.scan_seconds, welcome.poll_seconds);
         *wait = RETRY_MIN;
+        if let Some(work) = self.parts.state.work()? {
+            info!("an install that was begun before this agent started goes on");
+            self.install(work).await?;
+        }
         self.send_results().await?;
         self.send_waiting().await?;
         loop {
@@ -354,7 +361,7 @@ impl Agent {
             Ok(order) => order,
             Err((operation_id, error)) => {
                 warn!(%error, "an order was refused");
-                self.keep_result(OrderResult { operation_id, succeeded: false, refused: true, message: Some(format!("refused: {error}")) })?;
+                self.keep_result(OrderResult { operation_id, succeeded: false, refused: true, message: Some(format!("refused: {error}")), receipt: None })?;
                 return Ok(false);
             }
         };
@@ -377,19 +384,47 @@ impl Agent {
                 self.transport = connect(&self.parts).map_err(Setback::End)?;
                 None
             }
+            Task::Install { changes, extra } => {
+                let work = KeptWork { operation_id: order.operation_id, changes: changes.clone(), extra: *extra };
+                self.parts.state.set_work(&work)?;
+                self.install(work).await?;
+                return Ok(false);
+            }
             Task::Retire => {
                 self.parts.state.forget_credentials()?;
                 info!("this node has left; its key is gone");
                 return Ok(true);
             }
         };
-        self.keep_result(OrderResult { operation_id: order.operation_id, succeeded: failure.is_none(), refused: false, message: failure })?;
+        self.keep_result(OrderResult { operation_id: order.operation_id, succeeded: failure.is_none(), refused: false, message: failure, receipt: None })?;
         Ok(false)
+    }
+
+    /// Installs what was kept before; its result is kept, and then the work forgotten. An agent that is killed in
+    /// between does it again: what is there already needs nothing more.
+    async fn install(&mut self, work: KeptWork) -> Result<(), StateError> {
+        let KeptWork { operation_id, changes, extra } = work;
+        let (clock, behind_ms) = (self.parts.clock.clone(), self.identity.clock_behind_ms);
+        let now = move || clock.now().plus_millis(behind_ms);
+        let installed = tokio::task::spawn_blocking(move || install_changes(changes, extra, &now)).await;
+        let (message, receipt) = match installed {
+            Ok(Ok(receipt)) => (receipt.outcome.words(), Some(receipt)),
+            Ok(Err(error)) => (Some(chain(&error)), None),
+            Err(error) => (Some(error.to_string()), None),
+        };
+        self.keep_result(OrderResult { operation_id, succeeded: message.is_none(), refused: false, message, receipt: receipt.map(Box::new) })?;
+        self.parts.state.forget_work()?;
+        self.scan(false).await;
+        Ok(())
     }
 
     fn check(&self, signed: &SignedOrder) -> Result<Order, (String, OrderError)> {
         let order = signed.verify(&self.identity.order_keys).map_err(|error| (String::new(), error))?;
         order::check(&order, &self.identity.node_id, self.identity.generation, self.now()).map_err(|error| (order.operation_id.clone(), error))?;
+        // What this node allows is in its own configuration, whatever the server believes.
+        if matches!(order.task, Task::Install { .. }) && !self.parts.config.allows().install {
+            return Err((order.operation_id, OrderError::NotAllowed { task: order.task.word().to_owned() }));
+        }
         Ok(order)
     }
 
@@ -452,6 +487,16 @@ impl Agent {
         let collected_at = self.parts.state.acknowledged().ok().flatten().map(|report| report.heading.collected_at);
         changed_at.zip(collected_at).is_some_and(|(changed_at, collected_at)| changed_at.plus_millis(self.identity.clock_behind_ms) > collected_at)
     }
+}
+
+/// How long another program that changes packages is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_mins(10);
+
+fn install_changes(changes: Vec<Change>, extra: Extra, now: &dyn Fn() -> Timestamp) -> Result<Receipt, InstallError> {
+    let root = Root::new("/");
+    let inventory = inventory::collect(&root, None, now())?;
+    let plan = install::plan(&root, &inventory, changes, extra, now())?;
+    install::run(&root, plan, LOCK_PATIENCE, now, |phase| info!("{}", phase.words()))
 }
 
 fn collect(cache: &std::path::Path, custom: &std::path::Path, refresh: bool, now: Timestamp) -> Result<Inventory, CollectError> {

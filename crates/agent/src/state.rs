@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use api::agent_v1::OrderResult;
 use domain::model::content::Content;
 use domain::model::digest::Digest;
+use domain::model::plan::Extra;
 use domain::model::section::{Heading, PackageFacts, PerSection, ReportDigest, Section};
+use domain::model::transaction::Change;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +61,17 @@ pub struct Identity {
     /// What the clock of this machine is behind the server's, in milliseconds.
     #[serde(default)]
     pub clock_behind_ms: i64,
+}
+
+/// An install, kept from before it begins until its result is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptWork {
+    /// The operation.
+    pub operation_id: String,
+    /// The exact versions.
+    pub changes: Vec<Change>,
+    /// What else may happen.
+    pub extra: Extra,
 }
 
 /// A report that waits to be sent, or the one that the server has.
@@ -208,6 +221,21 @@ impl StateFolder {
             }
         }
         Ok(())
+    }
+
+    /// The install that was begun and has not ended.
+    pub fn work(&self) -> Result<Option<KeptWork>, StateError> {
+        self.read_json("work.json")
+    }
+
+    /// An install is about to begin.
+    pub fn set_work(&self, work: &KeptWork) -> Result<(), StateError> {
+        self.write_json("work.json", work)
+    }
+
+    /// It has ended.
+    pub fn forget_work(&self) -> Result<(), StateError> {
+        self.remove("work.json")
     }
 
     /// Results of orders that the server has not got.

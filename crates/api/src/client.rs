@@ -1,6 +1,7 @@
 //! A typed client of version 1.
 
 use domain::model::inventory::Inventory;
+use domain::model::plan::Receipt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -265,6 +266,16 @@ impl Client {
     pub async fn create_operation(&self, body: &CreateOperation, idempotency_key: &str) -> Result<Operation, ClientError> {
         let request = self.http.post(self.url("/operations")).header("Idempotency-Key", idempotency_key).json(body);
         self.send(request).await
+    }
+
+    /// One operation.
+    pub async fn operation(&self, id: &str) -> Result<Operation, ClientError> {
+        self.get(&format!("/operations/{id}"), &()).await
+    }
+
+    /// What came of an install on a node.
+    pub async fn receipt(&self, operation: &str, node: &str) -> Result<Receipt, ClientError> {
+        self.get(&format!("/operations/{operation}/receipts/{node}"), &()).await
     }
 
     /// Makes a one-time sign-in link.

@@ -24,6 +24,12 @@ pub fn ids() -> anyhow::Result<IdSource> {
     Ok(IdSource::seeded(u64::from_le_bytes(random()?)))
 }
 
+/// A key that tells one request from any other.
+#[cfg(feature = "server")]
+pub fn idempotency_key() -> anyhow::Result<String> {
+    Ok(format!("cli-{:016x}", u64::from_le_bytes(random()?)))
+}
+
 /// Random bytes from the system, fit for secrets.
 pub fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];

@@ -41,10 +41,16 @@ impl Printer {
         let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
     }
 
-    /// A question, with the cursor behind it.
-    pub fn prompt(&self, text: &str) {
+    /// Asks a person; without a terminal nobody can, and `hint` says what to do.
+    pub fn confirm(&self, question: &str, hint: &str) -> anyhow::Result<bool> {
+        if !io::stdin().is_terminal() {
+            return Err(Failure::new("nobody can be asked whether to go on", hint).into());
+        }
         let mut stderr = io::stderr().lock();
-        let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
+        write!(stderr, "{question}").and_then(|()| stderr.flush())?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
     /// An error with its causes, on one line each.

@@ -15,6 +15,7 @@ mod migrate;
 pub mod nodes;
 pub mod operations;
 pub mod organization;
+pub mod receipts;
 pub mod reports;
 pub mod saved_filters;
 pub mod sessions;

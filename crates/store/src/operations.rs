@@ -62,6 +62,17 @@ pub struct InvocationRecord {
     pub message: Option<String>,
 }
 
+/// A piece of work that a node took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// The operation.
+    pub operation_id: OperationId,
+    /// Its kind.
+    pub kind: String,
+    /// What it asks of this node beyond that.
+    pub work: Option<String>,
+}
+
 impl WriteTx {
     /// Stores an operation with a pending invocation per node.
     pub async fn insert_operation(&mut self, operation: &OperationRecord, idempotency_key: Option<&str>, nodes: &[NodeId]) -> Result<(), StoreError> {
@@ -83,11 +94,16 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Takes the oldest pending invocation of a node; its operation and what is to be done. It goes
-    /// out in the order with this generation.
-    pub async fn claim_invocation(&mut self, node_id: &NodeId, generation: u32, now: Timestamp) -> Result<Option<(OperationId, String)>, StoreError> {
+    /// Says what an operation asks of one node, beyond what its kind says.
+    pub async fn set_work(&mut self, id: &OperationId, node_id: &NodeId, work: &str) -> Result<(), StoreError> {
+        let statement = sql("UPDATE invocations SET work = $1 WHERE operation_id = $2 AND node_id = $3").bind(work).bind(id.as_str()).bind(node_id.as_str());
+        self.execute(statement).await.map(|_| ())
+    }
+
+    /// Takes the oldest pending invocation of a node. It goes out in the order with this generation.
+    pub async fn claim_invocation(&mut self, node_id: &NodeId, generation: u32, now: Timestamp) -> Result<Option<Claimed>, StoreError> {
         let lock = dialect::claim_lock(self);
-        let statement = sql(format!("SELECT operation_id FROM invocations WHERE node_id = $1 AND state = $2 ORDER BY operation_id LIMIT 1{lock}"))
+        let statement = sql(format!("SELECT operation_id, work FROM invocations WHERE node_id = $1 AND state = $2 ORDER BY operation_id LIMIT 1{lock}"))
             .bind(node_id.as_str())
             .bind(InvocationState::Pending.code());
         let Some(row) = self.optional(statement).await? else { return Ok(None) };
@@ -100,7 +116,8 @@ impl WriteTx {
             .bind(node_id.as_str());
         self.execute(statement).await?;
         let operation = self.find_operation(&id).await?;
-        Ok(operation.map(|operation| (id, operation.kind)))
+        let work = row.get("work")?;
+        Ok(operation.map(|operation| Claimed { operation_id: id, kind: operation.kind, work }))
     }
 
     /// Ends an invocation.

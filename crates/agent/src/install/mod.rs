@@ -22,7 +22,7 @@ use crate::root::Root;
 /// How long a run may take.
 const PATIENCE: Duration = Duration::from_hours(2);
 /// Longest log that is kept, in bytes: the end of it.
-const LOG_BYTES_MAX: usize = 256 * 1024;
+const LOG_BYTES_MAX: usize = 64 * 1024;
 /// Longest words of a failure, in characters.
 const WORDS_LENGTH_MAX: usize = 2000;
 

@@ -11,6 +11,7 @@ use domain::model::content::Content;
 use domain::model::digest::Digest;
 use domain::model::node::Allows;
 use domain::model::order::{Order, OrderError};
+use domain::model::plan::Receipt;
 use domain::model::section::{Heading, PackageFacts, PerSection, Section};
 use domain::model::time::Timestamp;
 use ed25519_dalek::{Signature, VerifyingKey};
@@ -183,6 +184,9 @@ pub struct OrderResult {
     pub refused: bool,
     /// What there is to say about it.
     pub message: Option<String>,
+    /// What came of an install.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Box<Receipt>>,
 }
 
 /// A request for a new certificate; the answer is `Enrolled`.

@@ -12,8 +12,23 @@ pub const NODES_MAX: usize = 1000;
 pub struct CreateOperation {
     /// What is to be done.
     pub kind: OperationKind,
-    /// On which nodes, 1 to 1000 ids.
+    /// On which nodes, 1 to 1000 ids; an install takes 100.
     pub nodes: Vec<String>,
+    /// What to install, for that kind: all that is missing when nothing is said.
+    #[serde(default)]
+    pub install: Option<InstallWish>,
+}
+
+/// What to install of what is missing, and what else may happen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InstallWish {
+    /// Names of packages; `*` `?` `[…]` allowed; everything when empty.
+    #[serde(default)]
+    pub only: Vec<String>,
+    /// NONE, DEPENDENCIES or AS_PLANNED; DEPENDENCIES when absent.
+    #[serde(default)]
+    pub allow: Option<String>,
 }
 
 /// Kinds of work.
@@ -28,6 +43,8 @@ pub enum OperationKind {
     Report,
     /// Have the node's certificate renewed.
     Renew,
+    /// Install what is missing, in the exact versions that are known now.
+    Install,
 }
 
 impl OperationKind {
@@ -38,6 +55,7 @@ impl OperationKind {
             Self::Refresh => "refresh",
             Self::Report => "report",
             Self::Renew => "renew",
+            Self::Install => "install",
         }
     }
 }

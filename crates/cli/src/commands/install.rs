@@ -1,13 +1,12 @@
 //! `fettle install`: bring the missing patches, exactly as planned, and say what came of it.
 
 use std::fs;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use agent::install;
 use anyhow::Context;
-use domain::model::plan::{Extra, Outcome, PackageState, Plan, Receipt};
+use domain::model::plan::{Extra, Outcome, PackageState, Receipt};
 use domain::model::time::Clock;
 
 use crate::clock::SystemClock;
@@ -42,13 +41,33 @@ pub struct InstallArguments {
 
 /// What may happen beside what is asked for.
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum AllowedExtra {
+pub enum AllowedExtra {
     /// Nothing
     None,
     /// Packages that are needed may come; none may go
     Dependencies,
     /// All that the plan shows, packages that go included
     AsPlanned,
+}
+
+impl AllowedExtra {
+    fn extra(self) -> Extra {
+        match self {
+            Self::None => Extra::None,
+            Self::Dependencies => Extra::Dependencies,
+            Self::AsPlanned => Extra::AsPlanned,
+        }
+    }
+
+    /// The spelling of the wire.
+    #[cfg(feature = "server")]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::None => "NONE",
+            Self::Dependencies => "DEPENDENCIES",
+            Self::AsPlanned => "AS_PLANNED",
+        }
+    }
 }
 
 /// Plans, asks, installs and prints the receipt.
@@ -62,17 +81,13 @@ pub fn run(arguments: &InstallArguments, printer: &Printer) -> anyhow::Result<Ex
         printer.line("nothing is missing that is asked for");
         return Ok(Exit::Success);
     }
-    let extra = match arguments.allow {
-        AllowedExtra::None => Extra::None,
-        AllowedExtra::Dependencies => Extra::Dependencies,
-        AllowedExtra::AsPlanned => Extra::AsPlanned,
-    };
-    let plan = install::plan(&judged.root, &judged.inventory, asked, extra, SystemClock.now())
+    let plan = install::plan(&judged.root, &judged.inventory, asked, arguments.allow.extra(), SystemClock.now())
         .with_context(|| Failure::new("the package manager does not say what it would do", "refresh its lists with `fettle scan` on the node, or follow what it says"))?;
     if arguments.scan.format == Format::Table {
         print_transaction(&plan.transaction, &plan.changes, printer);
     }
-    if !arguments.yes && !confirm(&plan, printer)? {
+    let question = format!("install {} packages like this? [y/N] ", plan.transaction.steps.len());
+    if !arguments.yes && !printer.confirm(&question, "look at it with `fettle plan`, then give --yes")? {
         printer.note("nothing was changed");
         return Ok(Exit::Success);
     }
@@ -89,18 +104,8 @@ pub fn run(arguments: &InstallArguments, printer: &Printer) -> anyhow::Result<Ex
     Ok(if receipt.outcome == Outcome::Installed { Exit::Success } else { Exit::Failed })
 }
 
-/// Asks a person; without a terminal only `--yes` says yes.
-fn confirm(plan: &Plan, printer: &Printer) -> anyhow::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::new("nobody can be asked whether to go on", "look at it with `fettle plan`, then give --yes").into());
-    }
-    printer.prompt(&format!("install {} packages like this? [y/N] ", plan.transaction.steps.len()));
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
-}
-
-fn print(receipt: &Receipt, printer: &Printer) {
+/// Prints what came of a run.
+pub fn print(receipt: &Receipt, printer: &Printer) {
     printer.line("");
     match &receipt.outcome {
         Outcome::Installed => printer.line(printer.bold(&format!("installed: {} of {}", receipt.packages.len(), receipt.packages.len()))),

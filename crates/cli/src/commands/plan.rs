@@ -44,7 +44,7 @@ pub fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
 pub fn asked_for(judged: &Judged, only: &[String]) -> Vec<Change> {
     let missing = judged.report.patches.iter().filter(|patch| patch.state == PatchState::Missing);
     let is_wanted = |patch: &&PatchRow| only.is_empty() || only.iter().any(|pattern| glob::matches(pattern, &patch.name, Case::Sensitive));
-    missing.filter(is_wanted).filter_map(change).collect()
+    missing.filter(is_wanted).filter_map(PatchRow::change).collect()
 }
 
 fn simulate(judged: &Judged) -> anyhow::Result<Plan> {
@@ -56,12 +56,6 @@ fn simulate(judged: &Judged) -> anyhow::Result<Plan> {
         .with_context(|| Failure::new("the package manager does not say what it would do", "refresh its lists with `fettle scan` on the node, or follow what it says"))?;
     let left_out = transaction.left_out(&asked).cloned().collect();
     Ok(Plan { asked, transaction, left_out })
-}
-
-fn change(patch: &PatchRow) -> Option<Change> {
-    let version = patch.available_version.clone()?;
-    let (name, architecture) = patch.replaced_by.as_ref().map_or((&patch.name, &patch.architecture), |other| (&other.name, &other.architecture));
-    Some(Change { name: name.clone(), architecture: architecture.clone(), version })
 }
 
 fn print(judged: &Judged, plan: &Plan, printer: &Printer) {

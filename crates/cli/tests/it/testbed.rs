@@ -224,3 +224,54 @@ fn a_copy_of_a_running_node_gets_its_own_identity_and_a_retired_node_stops() {
     wait_for("the agent's end", || (fleet.bed.shell("n2", "systemctl is-active fettle-agent.service || true").trim() == "inactive").then_some(()));
     assert_eq!(fleet.node("n2"), None);
 }
+
+/// What a private repository in a node offers: version 2 of `tb-a`, and of `tb-b`, whose script fails.
+const OFFERS: &str = r#"
+set -e
+build() { # name version script
+    mkdir -p /build/$1-$2/DEBIAN /repository
+    printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: Test <t@example.org>\nDescription: test\n' $1 $2 > /build/$1-$2/DEBIAN/control
+    printf '#!/bin/sh\n%s\n' "$3" > /build/$1-$2/DEBIAN/postinst
+    chmod 755 /build/$1-$2/DEBIAN /build/$1-$2/DEBIAN/postinst
+    dpkg-deb --root-owner-group --build /build/$1-$2 /repository/$1_$2.deb >/dev/null
+}
+build tb-a 1 true; build tb-b 1 true
+dpkg -i /repository/*.deb >/dev/null
+rm /repository/*.deb
+build tb-a 2 true; build tb-b 2 'echo the till is on fire >&2; exit 1'
+cd /repository
+for deb in *.deb; do dpkg-deb -f $deb; echo "Filename: ./$deb"; echo "Size: $(stat -c %s $deb)"; echo "SHA256: $(sha256sum $deb | cut -d' ' -f1)"; echo; done > Packages
+rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*
+echo 'deb [trusted=yes] copy:/repository ./' > /etc/apt/sources.list
+apt-get -q update >/dev/null
+"#;
+
+#[test]
+fn an_install_reaches_a_node_that_allows_it_and_its_receipt_comes_back() {
+    let mut fleet = Fleet::start();
+    let code = fleet.code();
+    for name in ["n1", "n2"] {
+        fleet.add(name, NodeOptions::default(), &code);
+    }
+    // What a node allows is in its own configuration.
+    fleet.bed.shell("n1", "sed -i 's/^allows:.*/allows: [install]/' /etc/fettle/agent.yaml; systemctl restart fettle-agent");
+    fleet.bed.shell("n1", OFFERS);
+    let document = fleet.data.path().join("all.yaml");
+    fs::write(&document, "schema: baseline/v1\nname: all\noperating_system: DEBIAN\napproval_rules: [{approve_after_days: 0, enable_non_security: true}]\n").unwrap();
+    fleet.run(&["baseline", "save", "-f", document.to_str().unwrap()]);
+    fleet.run(&["baseline", "assign", "all"]);
+    wait_for("two missing patches", || fleet.node("n1").filter(|node| node["counts"]["missing"] == 2));
+
+    let fettle = |arguments: &[&str]| {
+        let output = fleet.bed.at_server(Path::new(PROGRAM)).args(arguments).arg("--data").arg(fleet.data.path()).stdin(Stdio::null()).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+    };
+    let (code, said) = fettle(&["patch", "now", "n2", "--yes"]);
+    assert!(code == Some(1) && said.contains("does not allow installs"), "{said}");
+    let (code, said) = fettle(&["patch", "now", "n1", "--only", "tb-a", "--yes"]);
+    assert!(code == Some(0) && said.contains("installed: 1 of 1"), "{said}");
+    assert_eq!(fleet.bed.shell("n1", "dpkg-query -W -f '${Version}' tb-a tb-b"), "21");
+    let (code, said) = fettle(&["patch", "now", "n1", "--yes"]);
+    assert!(code == Some(1) && said.contains("a package's script failed") && said.contains("tb-b 2 is only partly installed"), "{said}");
+    wait_for("the failed package", || fleet.node("n1").filter(|node| node["counts"]["failed"] == 1));
+}

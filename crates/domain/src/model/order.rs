@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::id::IdError;
+use crate::model::plan::Extra;
 use crate::model::time::Timestamp;
+use crate::model::transaction::Change;
 
 /// What a node is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +21,13 @@ pub enum Task {
     Renew,
     /// Stop for good.
     Retire,
+    /// Install these versions.
+    Install {
+        /// The exact versions.
+        changes: Vec<Change>,
+        /// What else may happen.
+        extra: Extra,
+    },
     /// Trust other keys from now on.
     Trust {
         /// Keys that orders may be signed with, in hexadecimal digits.
@@ -37,6 +46,7 @@ impl Task {
             Self::Report => "report",
             Self::Renew => "renew",
             Self::Retire => "retire",
+            Self::Install { .. } => "install",
             Self::Trust { .. } => "trust",
         }
     }

@@ -83,6 +83,17 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// What is wrong, in a sentence; nothing when all is well.
+    pub fn words(&self) -> Option<String> {
+        match self {
+            Self::Installed => None,
+            Self::Held { hold } => Some(format!("not begun: {}; {}", hold.words(), hold.mend())),
+            Self::Failed { cause, words } => Some(format!("failed, {}: {}", cause.words(), words.lines().next().unwrap_or_default())),
+        }
+    }
+}
+
 /// Why a run is not begun, and how that is mended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -14,6 +14,7 @@ use crate::model::patch::{Classification, Replacement, Severity};
 use crate::model::platform::Platform;
 use crate::model::problem::Problem;
 use crate::model::time::Timestamp;
+use crate::model::transaction::Change;
 
 /// The version of the document. Fields may be added within a version; none changes or goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -108,6 +109,15 @@ impl BaselineSource {
             Self::Assigned { version, through } => format!("version {version}, through {through}"),
             Self::File { path } => format!("from the file {path}"),
         }
+    }
+}
+
+impl PatchRow {
+    /// What would bring the patch: the newer version, of the package that takes this one's place where there is one.
+    pub fn change(&self) -> Option<Change> {
+        let version = self.available_version.clone()?;
+        let (name, architecture) = self.replaced_by.as_ref().map_or((&self.name, &self.architecture), |other| (&other.name, &other.architecture));
+        Some(Change { name: name.clone(), architecture: architecture.clone(), version })
     }
 }
 

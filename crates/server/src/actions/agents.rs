@@ -9,12 +9,14 @@ use domain::model::digest::Digest;
 use domain::model::id::{NodeId, OperationId};
 use domain::model::node::TagSource;
 use domain::model::order::{Order, Task};
+use domain::model::plan::Extra;
 use domain::model::section::ReportDigest;
 use domain::model::time::{HOUR_MS, Timestamp};
 use store::AuditEntry;
 use store::nodes::{NodeEvent, NodeRecord};
 
 use crate::App;
+use crate::actions::operations::InstallWork;
 use crate::actions::{ActionError, operations};
 use crate::fleet::{IncomingContent, IncomingReport, Node, Outcome, PackageFactsRow};
 use crate::keys::IssuedCertificate;
@@ -304,7 +306,7 @@ async fn next_order(app: &App, agent: &Agent) -> Result<Option<SignedOrder>, Act
     let mut record = app.fleet().read().nodes[agent.number as usize].record.clone();
     record.generation += 1;
     let mut tx = app.database().write().await?;
-    let Some((operation_id, kind)) = tx.claim_invocation(&agent.node_id, record.generation, now).await? else {
+    let Some(claimed) = tx.claim_invocation(&agent.node_id, record.generation, now).await? else {
         app.fleet().has_no_work(agent.number);
         return Ok(None);
     };
@@ -313,11 +315,15 @@ async fn next_order(app: &App, agent: &Agent) -> Result<Option<SignedOrder>, Act
     let generation = record.generation;
     app.fleet().set_at_work(agent.number, true);
     app.fleet().write().replace_record(record);
-    let task = match kind.as_str() {
+    let task = match claimed.kind.as_str() {
+        "install" => {
+            let work = claimed.work.as_deref().and_then(|work| serde_json::from_str(work).ok()).unwrap_or(InstallWork { changes: Vec::new(), extra: Extra::None });
+            Task::Install { changes: work.changes, extra: work.extra }
+        }
         "trust" => Task::Trust { order_keys: app.keys().order_keys(), authorities: app.keys().authorities() },
         other => Task::parse(other).unwrap_or(Task::Scan),
     };
-    Ok(Some(sign_order(app, operation_id.to_string(), agent, generation, task, now)))
+    Ok(Some(sign_order(app, claimed.operation_id.to_string(), agent, generation, task, now)))
 }
 
 /// An order has ended.
@@ -333,6 +339,11 @@ pub async fn finish_order(app: &App, agent: &Agent, result: &OrderResult) -> Res
     // A refused order may name anything; only operations of this node can be ended by it.
     let Ok(id) = result.operation_id.parse::<OperationId>() else { return Ok(()) };
     app.fleet().set_at_work(agent.number, false);
+    if let Some(receipt) = &result.receipt {
+        let mut tx = app.database().write().await?;
+        tx.upsert_receipt(&id, &agent.node_id, receipt).await?;
+        tx.commit().await?;
+    }
     let outcome = if result.succeeded { Ok(()) } else { Err(message.unwrap_or_else(|| "the node said no more".to_owned())) };
     operations::finish(app, &id, &agent.node_id, outcome).await
 }

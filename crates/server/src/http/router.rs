@@ -87,6 +87,7 @@ fn v1_routes() -> OpenApiRouter<App> {
         .routes(routes!(v1::feeds::import))
         .routes(routes!(v1::operations::create))
         .routes(routes!(v1::operations::show))
+        .routes(routes!(v1::operations::show_receipt))
         .routes(routes!(v1::organization::show, v1::organization::create))
         .routes(routes!(v1::organization::move_member))
         .routes(routes!(v1::activations::list, v1::activations::create))

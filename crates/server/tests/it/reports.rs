@@ -45,13 +45,12 @@ async fn a_requested_scan_is_claimed_done_and_shown() {
     let requested = harness.post("/api/v1/operations", &body, &[]).await.json();
     // Resolves at once, because the request left its wake-up.
     harness.app.work_requested(&id).await;
-    let (claimed, kind) = operations::claim(&harness.app, &id, 1).await.unwrap().unwrap();
-    assert_eq!(kind, "scan");
-    assert_eq!(requested["id"], claimed.as_str());
+    let claimed = operations::claim(&harness.app, &id, 1).await.unwrap().unwrap();
+    assert_eq!((claimed.kind.as_str(), &requested["id"]), ("scan", &claimed.operation_id.as_str().into()));
     assert_eq!(operations::claim(&harness.app, &id, 1).await.unwrap(), None);
     operations::release(&harness.app, &id).await.unwrap();
-    assert_eq!(operations::claim(&harness.app, &id, 1).await.unwrap(), Some((claimed.clone(), kind)), "work of a node that died is given again");
-    operations::finish(&harness.app, &claimed, &id, Err("no disk".to_owned())).await.unwrap();
-    let ended = harness.get(&format!("/api/v1/operations/{claimed}")).await.json();
+    assert_eq!(operations::claim(&harness.app, &id, 1).await.unwrap(), Some(claimed.clone()), "work of a node that died is given again");
+    operations::finish(&harness.app, &claimed.operation_id, &id, Err("no disk".to_owned())).await.unwrap();
+    let ended = harness.get(&format!("/api/v1/operations/{}", claimed.operation_id)).await.json();
     assert_eq!((&ended["invocations"][0]["state"], &ended["invocations"][0]["message"]), (&"FAILED".into(), &"no disk".into()));
 }

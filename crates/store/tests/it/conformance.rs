@@ -333,7 +333,7 @@ pub async fn two_claims_never_take_the_same_invocation(database: Database) {
             let id = tx.claim_invocation(&node_id, 3, START).await.unwrap();
             tx.commit().await.unwrap();
             match id {
-                Some((id, _)) => claimed.push(id),
+                Some(taken) => claimed.push(taken.operation_id),
                 None => return claimed,
             }
         }

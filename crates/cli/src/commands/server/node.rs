@@ -315,8 +315,8 @@ fn list(filter: Filter, sort: String, page: PageArguments, remote: &Remote, prin
 
 /// Asks nodes for work.
 fn order(kind: OperationKind, nodes: &[String], remote: &Remote, printer: &Printer) -> anyhow::Result<()> {
-    let key = format!("cli-{:016x}", u64::from_le_bytes(clock::random()?));
-    let operation = remote.ask(async |client| client.create_operation(&CreateOperation { kind, nodes: find_ids(&client, nodes).await? }, &key).await)?;
+    let key = clock::idempotency_key()?;
+    let operation = remote.ask(async |client| client.create_operation(&CreateOperation { kind, nodes: find_ids(&client, nodes).await?, install: None }, &key).await)?;
     match remote.format {
         Format::Json => printer.json(&operation)?,
         Format::Table => printer.line(format!("{} requested on {}", operation.id, count(operation.invocations.len()))),
@@ -329,7 +329,7 @@ fn count(n_nodes: usize) -> String {
 }
 
 /// The id of a node that is named by its id or its name.
-async fn find_id(client: &Client, node: &str) -> Result<String, ClientError> {
+pub async fn find_id(client: &Client, node: &str) -> Result<String, ClientError> {
     if node.starts_with("mi-") {
         return Ok(node.to_owned());
     }
@@ -342,7 +342,7 @@ async fn find_id(client: &Client, node: &str) -> Result<String, ClientError> {
     }
 }
 
-async fn find_ids(client: &Client, nodes: &[String]) -> Result<Vec<String>, ClientError> {
+pub async fn find_ids(client: &Client, nodes: &[String]) -> Result<Vec<String>, ClientError> {
     let mut ids = Vec::with_capacity(nodes.len());
     for node in nodes {
         ids.push(find_id(client, node).await?);

@@ -1,10 +1,17 @@
 //! `fettle patch`: patches that nodes of a running server need.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use api::v1::operation::{CreateOperation, InstallWish, OperationKind};
 use api::v1::patch::{ListPatches, Patch};
 use clap::Subcommand;
 use domain::model::patch::Severity;
 
+use super::node::{find_id, find_ids};
 use super::remote::{PageArguments, Remote};
+use crate::clock;
+use crate::commands::install::{self, AllowedExtra};
 use crate::exit::Exit;
 use crate::printer::{Format, Printer};
 
@@ -37,6 +44,32 @@ enum PatchCommand {
         #[command(flatten)]
         remote: Remote,
     },
+    /// Install what nodes lack now, in exact versions, and wait for what comes of it
+    Now {
+        /// Ids or names
+        #[arg(required = true)]
+        nodes: Vec<String>,
+        /// Only packages whose names match; * ? [ ] allowed; may be given more than once
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
+        /// What may happen beside what is asked for
+        #[arg(long, value_enum, default_value_t = AllowedExtra::Dependencies)]
+        allow: AllowedExtra,
+        /// Do it without asking
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// What came of an install on a node
+    Receipt {
+        /// The operation's id
+        operation: String,
+        /// Id or name of the node
+        node: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
 }
 
 /// Runs the command.
@@ -58,6 +91,14 @@ pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
                 }),
             );
             printer.next_page(answer.next_cursor.as_deref());
+        }
+        PatchCommand::Now { nodes, only, allow, yes, remote } => return patch_now(&nodes, only, allow, yes, &remote, printer),
+        PatchCommand::Receipt { operation, node, remote } => {
+            let receipt = remote.ask(async |client| client.receipt(&operation, &find_id(&client, &node).await?).await)?;
+            match remote.format {
+                Format::Json => printer.json(&receipt)?,
+                Format::Table => install::print(&receipt, printer),
+            }
         }
         PatchCommand::Show { patch, remote } => {
             let (detail, nodes) = remote.ask(async |client| Ok((client.patch(&patch).await?, client.list_patch_nodes(&patch).await?)))?;
@@ -92,4 +133,65 @@ pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
 /// Classification and severity, the latter where the vendor states one.
 fn class_words(patch: &Patch) -> String {
     if patch.severity == Severity::Unspecified.word() { patch.classification.clone() } else { format!("{}, {}", patch.classification, patch.severity) }
+}
+
+/// Between two looks at an operation.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Shows what would be asked for, asks, and waits for the receipts.
+fn patch_now(nodes: &[String], only: Vec<String>, allow: AllowedExtra, yes: bool, remote: &Remote, printer: &Printer) -> anyhow::Result<Exit> {
+    let details = remote.ask(async |client| {
+        let mut details = Vec::new();
+        for id in find_ids(&client, nodes).await? {
+            details.push(client.node(&id).await?.node);
+        }
+        Ok(details)
+    })?;
+    if !yes {
+        for node in &details {
+            printer.line(format!("{}: {} missing", node.name, node.counts.missing));
+        }
+        let what = if only.is_empty() { "all of it".to_owned() } else { only.join(", ") };
+        if !printer.confirm(&format!("install {what} on {} nodes? [y/N] ", details.len()), "give --yes")? {
+            printer.note("nothing was asked for");
+            return Ok(Exit::Success);
+        }
+    }
+    let wish = InstallWish { only, allow: Some(allow.code().to_owned()) };
+    let body = CreateOperation { kind: OperationKind::Install, nodes: details.iter().map(|node| node.id.clone()).collect(), install: Some(wish) };
+    let key = clock::idempotency_key()?;
+    let name = |id: &str| details.iter().find(|node| node.id == id).map_or_else(|| id.to_owned(), |node| node.name.clone());
+    let (operation, receipts) = remote.ask(async |client| {
+        let mut operation = client.create_operation(&body, &key).await?;
+        printer.note(format!("{}; Ctrl-C leaves it going on", operation.id));
+        let mut told = BTreeMap::new();
+        loop {
+            for invocation in &operation.invocations {
+                if told.insert(invocation.node_id.clone(), invocation.state.clone()).as_ref() != Some(&invocation.state) {
+                    printer.note(format!("{}: {}", name(&invocation.node_id), invocation.state.to_lowercase()));
+                }
+            }
+            if operation.invocations.iter().all(|invocation| invocation.finished_at.is_some()) {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+            operation = client.operation(&operation.id).await?;
+        }
+        let mut receipts = Vec::new();
+        for invocation in &operation.invocations {
+            receipts.push(client.receipt(&operation.id, &invocation.node_id).await.ok());
+        }
+        Ok((operation, receipts))
+    })?;
+    if remote.format == Format::Json {
+        printer.json(&receipts)?;
+    } else {
+        for (invocation, receipt) in operation.invocations.iter().zip(&receipts) {
+            printer.line(format!("{} {}", printer.bold(&name(&invocation.node_id)), invocation.message.as_deref().unwrap_or_default()));
+            if let Some(receipt) = receipt {
+                install::print(receipt, printer);
+            }
+        }
+    }
+    Ok(if operation.invocations.iter().all(|invocation| invocation.state == "SUCCEEDED") { Exit::Success } else { Exit::Failed })
 }

@@ -338,9 +338,9 @@ impl LocalNode {
 
     async fn do_requested_work(&mut self) -> anyhow::Result<()> {
         let Some(id) = self.id.clone() else { return Ok(()) };
-        while let Some((operation_id, _)) = operations::claim(&self.app, &id, 0).await? {
+        while let Some(claimed) = operations::claim(&self.app, &id, 0).await? {
             let outcome = self.scan().await.map(|_| ()).map_err(|error| format!("{error:#}"));
-            operations::finish(&self.app, &operation_id, &id, outcome).await?;
+            operations::finish(&self.app, &claimed.operation_id, &id, outcome).await?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use api::v1::operation::{CreateOperation, Invocation, Operation};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
+use domain::model::plan::Receipt;
 
 use crate::App;
 use crate::actions::{Caller, operations};
@@ -22,6 +23,12 @@ pub async fn create(State(app): State<App>, caller: Caller, headers: HeaderMap, 
 #[utoipa::path(get, path = "/operations/{id}", operation_id = "get_operation", tag = "operations", params(("id", description = "operation id")), responses((status = 200, body = Operation), (status = "default", body = api::error::Problem)))]
 pub async fn show(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<Json<Operation>, ApiError> {
     Ok(Json(operation(operations::find(&app, &caller, &id).await?)))
+}
+
+/// What came of an install on a node.
+#[utoipa::path(get, path = "/operations/{id}/receipts/{node}", operation_id = "get_receipt", tag = "operations", params(("id", description = "operation id"), ("node", description = "node id")), responses((status = 200, body = Object), (status = "default", body = api::error::Problem)))]
+pub async fn show_receipt(State(app): State<App>, caller: Caller, Path((id, node)): Path<(String, String)>) -> Result<Json<Receipt>, ApiError> {
+    Ok(Json(operations::find_receipt(&app, &caller, &id, &node).await?))
 }
 
 fn operation((record, invocations): operations::Operation) -> Operation {
