@@ -1,7 +1,10 @@
 //! Running the node's own tools: fixed arguments, a plain environment, limits on time and output.
 
-use std::io::{self, Read};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -81,7 +84,7 @@ pub fn change(root: &Root, program: &'static str, arguments: &[&str], patience: 
     if !root.is_running_system() {
         command.env("SYSTEMD_OFFLINE", "1");
     }
-    finish(command, program, patience)
+    finish_in_file(command, program, patience)
 }
 
 /// Runs a tool of a system; one in a folder sees that folder as its root.
@@ -100,6 +103,45 @@ pub fn output(root: &Root, program: &'static str, arguments: &[&str], patience: 
 /// A plain environment, whatever this process has.
 fn plain(command: &mut Command) -> &mut Command {
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C").env("HOME", "/root")
+}
+
+/// Between two looks whether a tool has ended.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Runs a tool whose output goes to a file that nobody else sees. A pipe would break when this process is killed, and
+/// with it a package manager in the middle of its work.
+fn finish_in_file(command: &mut Command, program: &'static str, patience: Duration) -> Result<Output, CommandError> {
+    let start = |source| CommandError::Start { program, source };
+    let mut file = hidden_file().map_err(start)?;
+    let (stdout, stderr) = (file.try_clone().map_err(start)?, file.try_clone().map_err(start)?);
+    let mut child = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn().map_err(start)?;
+    let mut n_looks = patience.as_millis() / PAUSE.as_millis();
+    let status = loop {
+        match child.try_wait().map_err(start)? {
+            Some(status) => break status,
+            None if n_looks == 0 => {
+                // It may have ended by itself in this very moment.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(CommandError::TimedOut { program, seconds: patience.as_secs() });
+            }
+            None => n_looks -= 1,
+        }
+        std::thread::sleep(PAUSE);
+    };
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0)).map_err(start)?;
+    file.take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes).map_err(start)?;
+    Ok(Output { code: status.code(), stdout: String::from_utf8_lossy(&bytes).into_owned(), stderr: String::new() })
+}
+
+/// A file without a name, where only root may make one.
+fn hidden_file() -> io::Result<File> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let path = format!("/run/fettle-{}-{}.log", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let file = OpenOptions::new().read(true).append(true).create_new(true).mode(0o600).open(&path)?;
+    std::fs::remove_file(path)?;
+    Ok(file)
 }
 
 fn finish(command: &mut Command, program: &'static str, patience: Duration) -> Result<Output, CommandError> {

@@ -494,6 +494,7 @@ const LOCK_PATIENCE: Duration = Duration::from_mins(10);
 
 fn install_changes(changes: Vec<Change>, extra: Extra, now: &dyn Fn() -> Timestamp) -> Result<Receipt, InstallError> {
     let root = Root::new("/");
+    install::wait_for_others(&root, LOCK_PATIENCE);
     let inventory = inventory::collect(&root, None, now())?;
     let plan = install::plan(&root, &inventory, changes, extra, now())?;
     install::run(&root, plan, LOCK_PATIENCE, now, |phase| info!("{}", phase.words()))

@@ -30,6 +30,8 @@ pub fn text(program: &Path, config: &Path) -> String {
          IOSchedulingClass=idle\n\
          OOMScoreAdjust=200\n\
          UMask=0077\n\
+         # A package manager at work goes on when the agent ends; the next one waits for it.\n\
+         KillMode=process\n\
          \n\
          [Install]\n\
          WantedBy=multi-user.target\n",

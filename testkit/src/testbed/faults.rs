@@ -58,7 +58,7 @@ impl Testbed {
 
     /// Kills a node's agent; its unit starts it again.
     pub fn kill_agent(&self, name: &str) {
-        self.shell(name, "systemctl kill --signal KILL fettle-agent.service");
+        self.shell(name, "systemctl kill --kill-whom=main --signal KILL fettle-agent.service");
     }
 
     /// Takes a node's power away and gives it back: what was not on its disk is gone.

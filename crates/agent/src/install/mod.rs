@@ -65,6 +65,11 @@ impl Phase {
     }
 }
 
+/// Waits for another program that changes packages, so that a plan is about what it leaves.
+pub fn wait_for_others(root: &Root, wait: Duration) {
+    let _ = preflight::wait_for_lock(root, wait);
+}
+
 /// Makes a plan that brings these versions.
 pub fn plan(root: &Root, inventory: &Inventory, changes: Vec<Change>, extra: Extra, now: Timestamp) -> Result<Plan, InstallError> {
     let manager = inventory::package_manager(root).ok_or(InstallError::NoPackageManager)?;
@@ -78,6 +83,8 @@ pub fn run(root: &Root, plan: Plan, wait: Duration, now: &dyn Fn() -> Timestamp,
     let started_at = now();
     watch(Phase::Check);
     let manager = inventory::package_manager(root).ok_or(InstallError::NoPackageManager)?;
+    // What another program is about to change is read when it has ended.
+    let lock = preflight::wait_for_lock(root, wait);
     let before = inventory::collect(root, None, started_at)?;
     let receipt = |plan: Plan, outcome, done, packages, config_files, log| Receipt { plan, started_at, ended_at: now(), outcome, done, packages, config_files, log };
     let held = |plan: Plan, hold| {
@@ -91,7 +98,7 @@ pub fn run(root: &Root, plan: Plan, wait: Duration, now: &dyn Fn() -> Timestamp,
         return Ok(receipt(plan, Outcome::Installed, Transaction::default(), packages, Vec::new(), String::new()));
     }
     let open = Plan { changes: open, ..plan.clone() };
-    if let Some(hold) = preflight::find_hold(root, &manager, &before.packages, wait) {
+    if let Some(hold) = lock.or_else(|| preflight::find_hold(root, &manager, &before.packages)) {
         return held(plan, hold);
     }
     watch(Phase::Simulate);

@@ -33,8 +33,8 @@ const LOCKS: [&str; 7] = [
 const PID_FILES: [&str; 4] = ["/run/zypp.pid", "/var/cache/dnf/metadata_lock.pid", "/var/run/yum.pid", PACMAN_LOCK];
 const PACMAN_LOCK: &str = "/var/lib/pacman/db.lck";
 
-/// What stands in the way; another program is waited for.
-pub fn find_hold(root: &Root, manager: &PackageManager, packages: &[InstalledPackage], wait: Duration) -> Option<Hold> {
+/// Waits for another program that changes packages; the hold when it does not end in time.
+pub fn wait_for_lock(root: &Root, wait: Duration) -> Option<Hold> {
     let mut n_looks = wait.as_millis() / PAUSE.as_millis();
     let mut lock = find_lock(root);
     while lock.is_some() && n_looks > 0 {
@@ -42,7 +42,12 @@ pub fn find_hold(root: &Root, manager: &PackageManager, packages: &[InstalledPac
         lock = find_lock(root);
         n_looks -= 1;
     }
-    lock.or_else(|| find_broken(root, manager, packages)).or_else(|| find_full(root))
+    lock
+}
+
+/// What else stands in the way.
+pub fn find_hold(root: &Root, manager: &PackageManager, packages: &[InstalledPackage]) -> Option<Hold> {
+    find_broken(root, manager, packages).or_else(|| find_full(root))
 }
 
 fn find_lock(root: &Root) -> Option<Hold> {

@@ -235,10 +235,10 @@ build() { # name version script
     chmod 755 /build/$1-$2/DEBIAN /build/$1-$2/DEBIAN/postinst
     dpkg-deb --root-owner-group --build /build/$1-$2 /repository/$1_$2.deb >/dev/null
 }
-build tb-a 1 true; build tb-b 1 true
+build tb-a 1 true; build tb-b 1 true; build tb-c 1 true
 dpkg -i /repository/*.deb >/dev/null
 rm /repository/*.deb
-build tb-a 2 true; build tb-b 2 'echo the till is on fire >&2; exit 1'
+build tb-a 2 true; build tb-c 2 'touch /began; while [ ! -e /go ]; do sleep 0.1; done'; build tb-b 2 'echo the till is on fire >&2; exit 1'
 cd /repository
 for deb in *.deb; do dpkg-deb -f $deb; echo "Filename: ./$deb"; echo "Size: $(stat -c %s $deb)"; echo "SHA256: $(sha256sum $deb | cut -d' ' -f1)"; echo; done > Packages
 rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*
@@ -260,7 +260,7 @@ fn an_install_reaches_a_node_that_allows_it_and_its_receipt_comes_back() {
     fs::write(&document, "schema: baseline/v1\nname: all\noperating_system: DEBIAN\napproval_rules: [{approve_after_days: 0, enable_non_security: true}]\n").unwrap();
     fleet.run(&["baseline", "save", "-f", document.to_str().unwrap()]);
     fleet.run(&["baseline", "assign", "all"]);
-    wait_for("two missing patches", || fleet.node("n1").filter(|node| node["counts"]["missing"] == 2));
+    wait_for("three missing patches", || fleet.node("n1").filter(|node| node["counts"]["missing"] == 3));
 
     let fettle = |arguments: &[&str]| {
         let output = fleet.bed.at_server(Path::new(PROGRAM)).args(arguments).arg("--data").arg(fleet.data.path()).stdin(Stdio::null()).output().unwrap();
@@ -271,6 +271,21 @@ fn an_install_reaches_a_node_that_allows_it_and_its_receipt_comes_back() {
     let (code, said) = fettle(&["patch", "now", "n1", "--only", "tb-a", "--yes"]);
     assert!(code == Some(0) && said.contains("installed: 1 of 1"), "{said}");
     assert_eq!(fleet.bed.shell("n1", "dpkg-query -W -f '${Version}' tb-a tb-b"), "21");
+
+    // The agent is killed in the middle; the next one waits for what goes on, and says how it ended.
+    let mut command = fleet.bed.at_server(Path::new(PROGRAM));
+    command.args(["patch", "now", "n1", "--only", "tb-c", "--yes", "--format", "json", "--data"]).arg(fleet.data.path());
+    let patching = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the script of tb-c", || fleet.bed.shell("n1", "ls /").contains("began").then_some(()));
+    let agent = fleet.bed.shell("n1", "systemctl show -P MainPID fettle-agent");
+    fleet.bed.kill_agent("n1");
+    wait_for("another agent", || Some(fleet.bed.shell("n1", "systemctl show -P MainPID fettle-agent")).filter(|pid| *pid != agent && pid.trim() != "0"));
+    fleet.bed.shell("n1", "touch /go");
+    let output = patching.wait_with_output().unwrap();
+    let receipts: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &receipts[0]["outcome"]["kind"]), (Some(0), &"installed".into()), "{receipts}");
+    assert_eq!(fleet.bed.shell("n1", "dpkg-query -W -f '${Version}' tb-c"), "2");
+
     let (code, said) = fettle(&["patch", "now", "n1", "--yes"]);
     assert!(code == Some(1) && said.contains("a package's script failed") && said.contains("tb-b 2 is only partly installed"), "{said}");
     wait_for("the failed package", || fleet.node("n1").filter(|node| node["counts"]["failed"] == 1));
