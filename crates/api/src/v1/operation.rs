@@ -26,7 +26,7 @@ pub struct InstallWish {
     /// Names of packages; `*` `?` `[…]` allowed; everything when empty.
     #[serde(default)]
     pub only: Vec<String>,
-    /// NONE, DEPENDENCIES or AS_PLANNED; DEPENDENCIES when absent.
+    /// `NONE`, `DEPENDENCIES` or `AS_PLANNED`; `DEPENDENCIES` when absent.
     #[serde(default)]
     pub allow: Option<String>,
 }

@@ -11,6 +11,7 @@ mod feeds;
 mod layout;
 mod node;
 mod nodes;
+mod operations;
 mod organization;
 mod overview;
 mod parts;
@@ -39,6 +40,8 @@ pub fn routes() -> Router<App> {
         .route("/nodes/{id}/changes", get(node::changes))
         .route("/nodes/{id}/agent", get(node::agent))
         .route("/nodes/{id}/scan", post(node::request_scan))
+        .route("/nodes/{id}/install", get(operations::ask).post(operations::request))
+        .route("/operations/{id}", get(operations::show))
         .route("/nodes/{id}/orders", post(node::request_order))
         .route("/nodes/{id}/retire", post(node::retire))
         .route("/activations", get(activations::list).post(activations::create))

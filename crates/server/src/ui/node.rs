@@ -66,6 +66,7 @@ fn frame(today: &NodeToday, tab: Tab, session: &BrowserSession, body: &Markup) -
             (parts::verdict(today.verdict))
             (parts::presence(today.presence))
             @if today.presence != Presence::Retired {
+                a.button href={ "/nodes/" (id) "/install" } { "Patch now" }
                 form method="post" action={ "/nodes/" (id) "/scan" } {
                     (layout::form_token(session))
                     button.primary { "Scan again" }

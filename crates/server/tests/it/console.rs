@@ -25,6 +25,7 @@ async fn every_page_has_its_sample() {
         (format!("/nodes/{id}/changes"), vec!["the first that is kept"]),
         (format!("/nodes/{id}/agent"), vec!["Retire this node", "the server itself looks after this machine"]),
         ("/activations".to_owned(), vec!["Make a code", "No activation was made yet."]),
+        (format!("/nodes/{id}/install"), vec!["2 missing patches", "1.0-1+deb12u1", "This node does not allow installs"]),
         ("/exceptions".to_owned(), vec!["No exception was granted yet.", "Grant an exception"]),
         ("/feeds".to_owned(), vec!["No feed was added yet", "Add a feed"]),
         ("/organization".to_owned(), vec!["default", "account, 1 node"]),

@@ -54,3 +54,17 @@ async fn a_requested_scan_is_claimed_done_and_shown() {
     let ended = harness.get(&format!("/api/v1/operations/{}", claimed.operation_id)).await.json();
     assert_eq!((&ended["invocations"][0]["state"], &ended["invocations"][0]["message"]), (&"FAILED".into(), &"no disk".into()));
 }
+
+#[tokio::test]
+async fn a_node_that_does_not_allow_it_is_not_asked_to_install() {
+    let harness = Harness::new().await;
+    let id = harness.report(debian("web-1", 20, 2, START)).await;
+    let ask = async |wish: &str| harness.post("/api/v1/operations", &format!("{{\"kind\":\"install\",\"nodes\":[\"{id}\"],\"install\":{wish}}}"), &[]).await;
+    for (wish, words) in [("{}", "does not allow installs"), ("{\"allow\":\"ALL\"}", "is none of NONE, DEPENDENCIES, AS_PLANNED"), ("{\"only\":[\"\"]}", "names of 1 to")] {
+        let answer = ask(wish).await;
+        answer.check_problem(422, "invalid_value");
+        assert!(answer.body.contains(words), "{}", answer.body);
+    }
+    assert_eq!(operations::claim(&harness.app, &id, 1).await.unwrap(), None);
+    harness.get(&format!("/api/v1/operations/op-0123456789abcdef0/receipts/{id}")).await.check_problem(404, "not_found");
+}

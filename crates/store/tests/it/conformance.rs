@@ -14,14 +14,16 @@ use domain::model::id::{ActivationId, BaselineId, FilterId, IdSource, NodeId, Op
 use domain::model::node::{Allows, TagSource};
 use domain::model::organization::{self, Organization};
 use domain::model::patch::{Classification, Severity};
+use domain::model::plan::{Extra, Outcome, Plan, PlanSchema, Receipt};
 use domain::model::platform::OperatingSystem;
 use domain::model::section::{PackageFacts, PerSection, Section};
 use domain::model::time::DAY_MS;
+use domain::model::transaction::Transaction;
 use store::baselines::BaselineVersion;
 use store::contents::{ContentBody, NewContent};
 use store::feeds::FeedRecord;
 use store::nodes::{NodeEvent, NodeRecord, NodeState, TagRecord};
-use store::operations::{InvocationState, OperationRecord, request_digest};
+use store::operations::{Claimed, InvocationState, OperationRecord, request_digest};
 use store::reports::{CheckIn, ReportRecord};
 use store::saved_filters::SavedFilter;
 use store::sessions::{Session, SessionKind};
@@ -510,4 +512,31 @@ pub async fn verdicts_are_found_by_node_and_minute(database: Database) {
     let mut last = tx.list_last_verdicts().await.unwrap();
     last.sort_by_key(|record| record.node_number);
     assert_eq!(last, [record(0, 100, 1), record(1, 200, 5), record(u32::MAX / 2, 1, 4)]);
+}
+
+pub async fn work_and_receipts_read_back(database: Database) {
+    let mut ids = IdSource::seeded(1);
+    let (node_id, id) = (NodeId::create(&mut ids, START), OperationId::create(&mut ids, START));
+    let operation =
+        OperationRecord { id: id.clone(), kind: "install".into(), requested_by: "ada".into(), requested_at: START, request_digest: request_digest("install", &[]).to_string() };
+    let plan = Plan { schema: PlanSchema::V1, changes: Vec::new(), extra: Extra::None, transaction: Transaction::default(), made_at: START };
+    let receipt = |log: &str| Receipt {
+        plan: plan.clone(),
+        started_at: START,
+        ended_at: START,
+        outcome: Outcome::Installed,
+        done: Transaction::default(),
+        packages: Vec::new(),
+        config_files: Vec::new(),
+        log: log.into(),
+    };
+    let mut tx = database.write().await.unwrap();
+    tx.insert_operation(&operation, None, std::slice::from_ref(&node_id)).await.unwrap();
+    tx.set_work(&id, &node_id, "all of it").await.unwrap();
+    let claimed = tx.claim_invocation(&node_id, 1, START).await.unwrap();
+    assert_eq!(claimed, Some(Claimed { operation_id: id.clone(), kind: "install".into(), work: Some("all of it".into()) }));
+    assert_eq!(tx.find_receipt(&id, node_id.as_str()).await.unwrap(), None);
+    tx.upsert_receipt(&id, &node_id, &receipt("first")).await.unwrap();
+    tx.upsert_receipt(&id, &node_id, &receipt("second")).await.unwrap();
+    assert_eq!(tx.find_receipt(&id, node_id.as_str()).await.unwrap(), Some(receipt("second")));
 }

@@ -42,6 +42,7 @@ on_both_databases! {
     events_and_filters_are_listed_and_forgotten
     an_import_counts_all_at_once
     baselines_keep_their_versions_and_what_they_are_for
+    work_and_receipts_read_back
     two_claims_never_take_the_same_invocation
     an_idempotency_key_belongs_to_one_operation
     secrets_end_and_expire

@@ -51,3 +51,6 @@ for (const form of document.querySelectorAll("form[data-live]")) {
     }, 400);
   });
 }
+
+// What is going on is looked at again until it has ended.
+if (document.querySelector("[data-refresh]")) setTimeout(() => location.reload(), 2000);
