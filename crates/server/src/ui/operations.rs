@@ -32,12 +32,12 @@ pub async fn ask(State(app): State<App>, session: BrowserSession, Path(id): Path
     let (today, _) = nodes::find(&app, &session.caller, &id).await?;
     let (patches, n_found) = missing(&app, &session, &id).await?;
     let body = html! {
-        div.title { div { div.crumbs { a href="/nodes" { "Nodes" } a href={ "/nodes/" (id) } { (today.name) } } h1 { "Patch now" } } }
+        div.title { div { div.crumbs { a href="/nodes" { "Nodes" } " / " a href={ "/nodes/" (id) } { (today.name) } } h1 { "Patch now" } } }
         @if !today.allows.install {
             section.notice { h2 { "This node does not allow installs" } p { "Its own configuration decides: add " code { "install" } " to " code { "allows" } " in its agent.yaml, and start the agent again." } }
         }
         @if patches.is_empty() { section.card { div.empty { p { "Nothing is missing on this node." } } } } @else {
-            form method="post" action={ "/nodes/" (id) "/install" } {
+            form.stack method="post" action={ "/nodes/" (id) "/install" } {
                 (layout::form_token(&session))
                 input type="hidden" name="n_shown" value=(patches.len());
                 section.card.flush {
@@ -57,10 +57,10 @@ pub async fn ask(State(app): State<App>, session: BrowserSession, Path(id): Path
                 section.card {
                     p { "The node asks its package manager first what that would do, and does not begin when it would do more than you allow." }
                     div.actions {
-                        label { "Besides these, " select name="allow" {
-                            option value="DEPENDENCIES" { "packages that are needed may come" }
-                            option value="NONE" { "nothing may happen" }
-                            option value="AS_PLANNED" { "all that the package manager needs may happen, removals too" }
+                        label { "Besides these may happen: " select name="allow" {
+                            option value="DEPENDENCIES" { "what is needed may come" }
+                            option value="NONE" { "nothing" }
+                            option value="AS_PLANNED" { "all that is needed, removals too" }
                         } }
                         button.primary disabled[!today.allows.install] { "Install" }
                     }

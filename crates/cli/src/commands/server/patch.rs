@@ -187,9 +187,13 @@ fn patch_now(nodes: &[String], only: Vec<String>, allow: AllowedExtra, yes: bool
         printer.json(&receipts)?;
     } else {
         for (invocation, receipt) in operation.invocations.iter().zip(&receipts) {
-            printer.line(format!("{} {}", printer.bold(&name(&invocation.node_id)), invocation.message.as_deref().unwrap_or_default()));
-            if let Some(receipt) = receipt {
-                install::print(receipt, printer);
+            let name = printer.bold(&name(&invocation.node_id));
+            match receipt {
+                Some(receipt) => {
+                    printer.line(name);
+                    install::print(receipt, printer);
+                }
+                None => printer.line(format!("{name}: {}", invocation.message.as_deref().unwrap_or("nothing is known of it"))),
             }
         }
     }
