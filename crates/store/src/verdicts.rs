@@ -105,7 +105,7 @@ fn read(row: &Row) -> Result<VerdictRecord, StoreError> {
 /// The verdict, and its counts in as few bytes as they need.
 fn pack(record: &VerdictRecord) -> Vec<u8> {
     let mut bytes = vec![record.verdict as u8];
-    for mut count in numbers(&record.counts) {
+    for mut count in record.counts.numbers() {
         while count >= 0x80 {
             bytes.push(u8::try_from(count & 0x7f).unwrap_or_default() | 0x80);
             count >>= 7;
@@ -130,33 +130,11 @@ fn unpack(bytes: &[u8]) -> Option<(Verdict, Counts)> {
             }
         }
     };
-    let counts = Counts {
-        missing: read()?,
-        failed: read()?,
-        installed_pending_reboot: read()?,
-        installed_rejected: read()?,
-        available_security_update: read()?,
-        installed: read()?,
-        installed_other: read()?,
-        security_non_compliant: read()?,
-        critical_non_compliant: read()?,
-    };
-    Some((verdict, counts))
-}
-
-fn numbers(counts: &Counts) -> [u32; 9] {
-    let Counts {
-        missing,
-        failed,
-        installed_pending_reboot,
-        installed_rejected,
-        available_security_update,
-        installed,
-        installed_other,
-        security_non_compliant,
-        critical_non_compliant,
-    } = *counts;
-    [missing, failed, installed_pending_reboot, installed_rejected, available_security_update, installed, installed_other, security_non_compliant, critical_non_compliant]
+    let mut numbers = [0; 9];
+    for number in &mut numbers {
+        *number = read()?;
+    }
+    Some((verdict, Counts::of_numbers(numbers)))
 }
 
 #[cfg(test)]

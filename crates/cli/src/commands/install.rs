@@ -22,21 +22,28 @@ use crate::settings;
 pub struct InstallArguments {
     #[command(flatten)]
     scan: scan::Arguments,
-    /// Only packages whose names match; * ? [ ] allowed; may be given more than once
-    #[arg(long, value_name = "NAME")]
-    only: Vec<String>,
-    /// What may happen beside what is asked for
-    #[arg(long, value_enum, default_value_t = AllowedExtra::Dependencies)]
-    allow: AllowedExtra,
-    /// Carry the plan out without asking
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    wish: Wish,
     /// Seconds to wait for another program that changes packages
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     wait: u64,
     /// Write the receipt to a file, as JSON
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
+}
+
+/// What to install of what is missing.
+#[derive(clap::Args)]
+pub struct Wish {
+    /// Only packages whose names match; * ? [ ] allowed; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
+    /// What may happen beside what is asked for
+    #[arg(long, value_enum, default_value_t = AllowedExtra::Dependencies)]
+    pub allow: AllowedExtra,
+    /// Do it without asking
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// What may happen beside what is asked for.
@@ -76,18 +83,18 @@ pub fn run(arguments: &InstallArguments, printer: &Printer) -> anyhow::Result<Ex
         return Err(Failure::new("an install needs root", "run it with sudo").into());
     }
     let Some(judged) = arguments.scan.judge(printer)? else { return Ok(Exit::Usage) };
-    let asked = asked_for(&judged, &arguments.only);
+    let asked = asked_for(&judged, &arguments.wish.only);
     if asked.is_empty() {
         printer.line("nothing is missing that is asked for");
         return Ok(Exit::Success);
     }
-    let plan = install::plan(&judged.root, &judged.inventory, asked, arguments.allow.extra(), SystemClock.now())
+    let plan = install::plan(&judged.root, &judged.inventory, asked, arguments.wish.allow.extra(), SystemClock.now())
         .with_context(|| Failure::new("the package manager does not say what it would do", "refresh its lists with `fettle scan` on the node, or follow what it says"))?;
     if arguments.scan.format == Format::Table {
         print_transaction(&plan.transaction, &plan.changes, printer);
     }
     let question = format!("install {} packages like this? [y/N] ", plan.transaction.steps.len());
-    if !arguments.yes && !printer.confirm(&question, "look at it with `fettle plan`, then give --yes")? {
+    if !arguments.wish.yes && !printer.confirm(&question, "look at it with `fettle plan`, then give --yes")? {
         printer.note("nothing was changed");
         return Ok(Exit::Success);
     }

@@ -67,18 +67,7 @@ pub struct Tally(pub [i16; 9]);
 impl Tally {
     /// The counts, when none is negative.
     pub fn counts(&self) -> Counts {
-        let count = |at: usize| u32::try_from(self.0[at]).unwrap_or_default();
-        Counts {
-            missing: count(0),
-            failed: count(1),
-            installed_pending_reboot: count(2),
-            installed_rejected: count(3),
-            available_security_update: count(4),
-            installed: count(5),
-            installed_other: count(6),
-            security_non_compliant: count(7),
-            critical_non_compliant: count(8),
-        }
+        Counts::of_numbers(self.0.map(|count| u32::try_from(count).unwrap_or_default()))
     }
 
     /// Patches in state MISSING.

@@ -95,6 +95,38 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Of numbers in the order of the fields.
+    pub fn of_numbers(numbers: [u32; 9]) -> Self {
+        let [missing, failed, installed_pending_reboot, installed_rejected, available_security_update, installed, installed_other, security_non_compliant, critical_non_compliant] =
+            numbers;
+        Self {
+            missing,
+            failed,
+            installed_pending_reboot,
+            installed_rejected,
+            available_security_update,
+            installed,
+            installed_other,
+            security_non_compliant,
+            critical_non_compliant,
+        }
+    }
+
+    /// The numbers in the order of the fields.
+    pub fn numbers(&self) -> [u32; 9] {
+        [
+            self.missing,
+            self.failed,
+            self.installed_pending_reboot,
+            self.installed_rejected,
+            self.available_security_update,
+            self.installed,
+            self.installed_other,
+            self.security_non_compliant,
+            self.critical_non_compliant,
+        ]
+    }
+
     /// The counter of a state.
     pub fn of(&self, state: PatchState) -> u32 {
         match state {

@@ -243,19 +243,7 @@ impl State {
                 *sum += u64::from(count.unsigned_abs());
             }
         }
-        let [missing, failed, installed_pending_reboot, installed_rejected, available_security_update, installed, installed_other, security, critical] =
-            sums.map(|sum| u32::try_from(sum).unwrap_or(u32::MAX));
-        summary.counts = Counts {
-            missing,
-            failed,
-            installed_pending_reboot,
-            installed_rejected,
-            available_security_update,
-            installed,
-            installed_other,
-            security_non_compliant: security,
-            critical_non_compliant: critical,
-        };
+        summary.counts = Counts::of_numbers(sums.map(|sum| u32::try_from(sum).unwrap_or(u32::MAX)));
         summary
     }
 }

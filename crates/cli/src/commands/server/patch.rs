@@ -11,7 +11,7 @@ use domain::model::patch::Severity;
 use super::node::{find_id, find_ids};
 use super::remote::{PageArguments, Remote};
 use crate::clock;
-use crate::commands::install::{self, AllowedExtra};
+use crate::commands::install::{self, Wish};
 use crate::exit::Exit;
 use crate::printer::{Format, Printer};
 
@@ -49,15 +49,8 @@ enum PatchCommand {
         /// Ids or names
         #[arg(required = true)]
         nodes: Vec<String>,
-        /// Only packages whose names match; * ? [ ] allowed; may be given more than once
-        #[arg(long, value_name = "NAME")]
-        only: Vec<String>,
-        /// What may happen beside what is asked for
-        #[arg(long, value_enum, default_value_t = AllowedExtra::Dependencies)]
-        allow: AllowedExtra,
-        /// Do it without asking
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        wish: Wish,
         #[command(flatten)]
         remote: Remote,
     },
@@ -92,7 +85,7 @@ pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
             );
             printer.next_page(answer.next_cursor.as_deref());
         }
-        PatchCommand::Now { nodes, only, allow, yes, remote } => return patch_now(&nodes, only, allow, yes, &remote, printer),
+        PatchCommand::Now { nodes, wish, remote } => return patch_now(&nodes, wish, &remote, printer),
         PatchCommand::Receipt { operation, node, remote } => {
             let receipt = remote.ask(async |client| client.receipt(&operation, &find_id(&client, &node).await?).await)?;
             match remote.format {
@@ -139,7 +132,8 @@ fn class_words(patch: &Patch) -> String {
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Shows what would be asked for, asks, and waits for the receipts.
-fn patch_now(nodes: &[String], only: Vec<String>, allow: AllowedExtra, yes: bool, remote: &Remote, printer: &Printer) -> anyhow::Result<Exit> {
+fn patch_now(nodes: &[String], wish: Wish, remote: &Remote, printer: &Printer) -> anyhow::Result<Exit> {
+    let Wish { only, allow, yes } = wish;
     let details = remote.ask(async |client| {
         let mut details = Vec::new();
         for id in find_ids(&client, nodes).await? {
