@@ -71,6 +71,18 @@ pub struct NodeDetail {
     pub lists_refreshed_at: Option<String>,
     /// What may make the result less than it seems.
     pub warnings: Vec<Warning>,
+    /// Patches that its baseline approves and other nodes are offered, of packages that this one does not have.
+    #[serde(default)]
+    pub n_not_applicable: Option<u32>,
+    /// Patches that make it non-compliant, by the baseline's compliance level.
+    #[serde(default)]
+    pub non_compliant_by_level: BTreeMap<String, u32>,
+    /// The same by the vendor's severity.
+    #[serde(default)]
+    pub non_compliant_by_severity: BTreeMap<String, u32>,
+    /// Those that are neither of the level critical nor about security.
+    #[serde(default)]
+    pub other_non_compliant: u32,
 }
 
 /// Verdicts of a node up to a day.

@@ -1,6 +1,6 @@
 //! Nodes as they stand today.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use api::page::Cursor;
 use api::v1::node::{EditTags, ListNodePatches, ListNodes, ListPage};
@@ -204,6 +204,23 @@ pub async fn find(app: &App, _caller: &Caller, id: &str) -> Result<(NodeToday, O
         report.reasons.insert(0, Reason::new(ReasonCode::ScanStale, text));
     }
     Ok((today, Some(report)))
+}
+
+/// Patches that a node's baseline approves and other nodes are offered, of packages that this one does not have: AWS
+/// counts such as not applicable. Nothing where no baseline is for it.
+pub fn count_not_applicable(app: &App, _caller: &Caller, id: &str, report: &ScanReport) -> Option<u32> {
+    let now = app.now();
+    let state = app.current_fleet(now);
+    let node = state.find(&parse_id(id).ok()?)?;
+    let system = report.platform.operating_system?;
+    let (named, _) = state.baselines.of(system, patch_group(node).map(String::as_str))?;
+    let installed: HashSet<_> = report.patches.iter().map(|row| (row.name.as_str(), row.architecture.as_str())).collect();
+    let mut n_patches = 0;
+    state.index.select_offered(system, &named.baseline, now, |product, version, approval| {
+        let key = state.index.versions.key(version);
+        n_patches += u32::from(product == report.platform.product && approval.is_approved() && !installed.contains(&(key.name, key.architecture)));
+    });
+    Some(n_patches)
 }
 
 fn source(named: &NamedBaseline, through: &Through) -> BaselineSource {

@@ -9,7 +9,7 @@ use domain::model::section::{self, Heading, PACKAGES_MAX, PackageFacts, PackageL
 use store::contents::ContentBody;
 use store::{Database, StoreError};
 
-use crate::fleet::{Fleet, State};
+use crate::fleet::{Fleet, Node, State};
 
 /// A report as it arrived.
 #[derive(Debug, Clone)]
@@ -275,7 +275,7 @@ impl State {
     /// What an edit makes of the packages that the node has now.
     fn edit_packages(&self, prepared: &Prepared, of: u32, present: &[PackageRow], edit: &str) -> Edited {
         if let Some(rows) = self.edit_rows(prepared, present, edit) {
-            let text = self.text_of_rows(&rows);
+            let text = self.text_of_rows_like(prepared.node_number, &rows);
             if text.text().len() <= CONTENT_BYTES_MAX {
                 return Edited { of, text: Ok(text), rows: Some(rows) };
             }
@@ -346,11 +346,42 @@ impl State {
         Content::of_canonical(text)
     }
 
+    /// The same, where the node's image has most of the lines: those lie beside each other in its text, while those of
+    /// versions lie wherever memory was.
+    fn text_of_rows_like(&self, node_number: u32, rows: &[PackageRow]) -> Content {
+        let image = self.nodes.get(node_number as usize).and_then(Node::list).map(|list| self.index.whole_of(list));
+        let example = image.and_then(|image| Some((image, self.examples.get(&image)?[Section::Packages].as_ref()?)));
+        let Some((image, (_, example))) = example else { return self.text_of_rows(rows) };
+        let image_rows = self.index.packages(image);
+        let lines: Vec<&str> = example.lines().collect();
+        if lines.len() != image_rows.len() {
+            return self.text_of_rows(rows);
+        }
+        let mut text = String::with_capacity(example.text().len() + 256);
+        let mut at = 0;
+        for row in rows {
+            // Few lines of an image are gone on a node.
+            match image_rows[at..].iter().take(LOOK_AHEAD).position(|known| known == row) {
+                Some(ahead) => {
+                    text.push_str(lines[at + ahead]);
+                    at += ahead + 1;
+                }
+                None => self.write_row(row, &mut text),
+            }
+            text.push('\n');
+        }
+        debug_assert_eq!(text, self.text_of_rows(rows).text(), "lines of an image are those of its rows");
+        Content::of_canonical(text)
+    }
+
     fn write_row(&self, row: &PackageRow, text: &mut String) {
         text.push_str(self.index.versions.line(row.version));
         row.flags.write_to(text);
     }
 }
+
+/// How many lines of an image are looked at for the next one of a node.
+const LOOK_AHEAD: usize = 8;
 
 /// How a new content is stored: as it came, as an edit of a similar report's, or whole.
 pub(super) fn store_as(text: &Content, came_as: Option<(u32, String)>, similar: Option<&(u32, std::sync::Arc<Content>)>, depth: impl Fn(u32) -> u8) -> (ContentBody, u8) {

@@ -211,3 +211,13 @@ async fn the_document_of_the_api_is_served_and_names_every_route() {
     let paths: Vec<_> = document["paths"].as_object().unwrap().keys().cloned().collect();
     insta::assert_json_snapshot!("openapi_paths", paths);
 }
+
+#[tokio::test]
+async fn a_nodes_patches_are_counted_by_severity_and_where_they_do_not_apply() {
+    let harness = Harness::new().await;
+    let small = harness.report(inventories::debian("small", 2, 2, START)).await;
+    harness.report(inventories::debian("large", 9, 5, START)).await;
+    let node = harness.get(&format!("/api/v1/nodes/{small}")).await.json();
+    assert_eq!((&node["n_not_applicable"], &node["other_non_compliant"]), (&3.into(), &0.into()), "{node}");
+    assert_eq!((&node["non_compliant_by_level"], &node["non_compliant_by_severity"]), (&serde_json::json!({"unspecified": 2}), &serde_json::json!({"Unspecified": 2})));
+}

@@ -382,6 +382,14 @@ fn print(detail: &NodeDetail, needed: Vec<NodePatch>, printer: &Printer) {
     }
     printer.line(format!("  baseline   {}", baseline_words(detail)));
     printer.line(format!("  packages   {}, of them {} missing a patch", node.n_packages, node.counts.missing));
+    if !detail.non_compliant_by_level.is_empty() {
+        let words = |counts: &BTreeMap<String, u32>| counts.iter().map(|(word, n)| format!("{n} {word}")).collect::<Vec<_>>().join(", ");
+        printer.line(format!("  level      {}", words(&detail.non_compliant_by_level)));
+        printer.line(format!("  severity   {}", words(&detail.non_compliant_by_severity)));
+    }
+    if let Some(n) = detail.n_not_applicable.filter(|n| *n > 0) {
+        printer.line(format!("  elsewhere  {n} approved patches are of packages that it does not have"));
+    }
     printer.line(format!("  last scan  {}{}", node.last_scan_at.as_deref().unwrap_or("never"), if node.stale { ", stale" } else { "" }));
     let seen = node.seen_at.as_deref().map_or_else(String::new, |at| format!(", last at {at}"));
     printer.line(format!("  heard of   {}{seen}", node.presence));

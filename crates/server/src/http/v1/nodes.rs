@@ -1,5 +1,7 @@
 //! Nodes, what they have, and what changed.
 
+use std::collections::BTreeMap;
+
 use api::page::Page;
 use api::v1::node::{
     BetweenDays, Change, Changed, EditTags, ListNodePatches, ListNodes, ListPage, ListVerdicts, Node, NodeDetail, NodeEvent, NodePatch, OnDay, PastVerdict, Reason, Report, Warning,
@@ -33,9 +35,25 @@ pub async fn show(State(app): State<App>, caller: Caller, Path(id): Path<String>
     let (today, report) = nodes::find(&app, &caller, &id).await?;
     let node = node(today);
     Ok(Json(match report {
-        None => NodeDetail { node, reasons: Vec::new(), baseline: None, judged_through: None, reboot_causes: None, lists_refreshed_at: None, warnings: Vec::new() },
+        None => NodeDetail {
+            node,
+            reasons: Vec::new(),
+            baseline: None,
+            judged_through: None,
+            reboot_causes: None,
+            lists_refreshed_at: None,
+            warnings: Vec::new(),
+            n_not_applicable: None,
+            non_compliant_by_level: BTreeMap::new(),
+            non_compliant_by_severity: BTreeMap::new(),
+            other_non_compliant: 0,
+        },
         Some(report) => NodeDetail {
             node,
+            n_not_applicable: nodes::count_not_applicable(&app, &caller, &id, &report),
+            non_compliant_by_level: report.severities.non_compliant.iter().map(|(level, n)| (level.word().to_owned(), *n)).collect(),
+            non_compliant_by_severity: report.severities.non_compliant_by_vendor.iter().map(|(severity, n)| (severity.word().to_owned(), *n)).collect(),
+            other_non_compliant: report.severities.other_non_compliant,
             reasons: report.reasons.into_iter().map(reason).collect(),
             judged_through: report.baseline.as_ref().map(|baseline| baseline.source.words()),
             baseline: report.baseline.map(|baseline| baseline.name),
