@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use api::agent_v1::{CheckIn, Hello, OrderResult, Report, ReportFrame, SignedOrder, send_unasked};
 use api::error::ErrorCode;
+use domain::model::baseline::Source;
 use domain::model::content::Content;
 use domain::model::digest::Digest;
 use domain::model::inventory::Inventory;
@@ -27,6 +28,7 @@ use crate::enroll::{self, EnrollError};
 use crate::install::{self, InstallError};
 use crate::inventory::{self, CollectError};
 use crate::package_manager::apt;
+use crate::package_manager::own_repositories::{self, SourceError};
 use crate::root::Root;
 use crate::state::{Identity, KeptReport, KeptWork, StateError, StateFolder};
 use crate::transport::{Transport, TransportError, Trust};
@@ -238,8 +240,12 @@ impl Agent {
         if self.tags.is_none() {
             self.tags = Some(if self.parts.config.cloud_metadata { crate::cloud::find_tags().await } else { BTreeMap::new() });
         }
-        let (cache, custom, now) = (self.parts.cache.clone(), self.parts.config.custom_inventory.clone(), self.now());
-        let collected = tokio::task::spawn_blocking(move || collect(&cache, &custom, refresh, now)).await;
+        let sources = match self.sources() {
+            Ok(sources) => sources,
+            Err(error) => return Some(note(&error)),
+        };
+        let (cache, custom, now) = (self.parts.cache.clone(), self.parts.config.custom_inventory.clone(), self.clock());
+        let collected = tokio::task::spawn_blocking(move || collect(&cache, &custom, refresh, &sources, &now)).await;
         let mut inventory = match collected {
             Ok(Ok(inventory)) => inventory,
             Ok(Err(error)) => return Some(note(&error)),
@@ -369,6 +375,7 @@ impl Agent {
         self.identity.generation = order.generation;
         self.parts.state.set_identity(&self.identity)?;
         info!("order {}: {}", order.operation_id, order.task.word());
+        self.parts.state.set_sources(&order.sources)?;
         let failure = match &order.task {
             Task::Scan => self.scan(false).await,
             Task::Refresh => self.scan(true).await,
@@ -404,9 +411,8 @@ impl Agent {
     /// between does it again: what is there already needs nothing more.
     async fn install(&mut self, work: KeptWork) -> Result<(), StateError> {
         let KeptWork { operation_id, changes, extra } = work;
-        let (clock, behind_ms) = (self.parts.clock.clone(), self.identity.clock_behind_ms);
-        let now = move || clock.now().plus_millis(behind_ms);
-        let installed = tokio::task::spawn_blocking(move || install_changes(changes, extra, &now)).await;
+        let (sources, now) = (self.sources()?, self.clock());
+        let installed = tokio::task::spawn_blocking(move || install_changes(changes, extra, &sources, &now)).await;
         let (message, receipt) = match installed {
             Ok(Ok(receipt)) => (receipt.outcome.words(), Some(receipt)),
             Ok(Err(error)) => (Some(chain(&error)), None),
@@ -426,6 +432,11 @@ impl Agent {
             return Err((order.operation_id, OrderError::NotAllowed { task: order.task.word().to_owned() }));
         }
         Ok(order)
+    }
+
+    /// Repositories that take the place of the node's own; a node that only allows scans keeps those.
+    fn sources(&self) -> Result<Vec<Source>, StateError> {
+        if self.parts.config.allows().install { self.parts.state.sources() } else { Ok(Vec::new()) }
     }
 
     fn keep_result(&self, result: OrderResult) -> Result<(), StateError> {
@@ -476,7 +487,13 @@ impl Agent {
 
     /// The server's time, as far as this machine can tell.
     fn now(&self) -> Timestamp {
-        self.parts.clock.now().plus_millis(self.identity.clock_behind_ms)
+        self.clock()()
+    }
+
+    /// The same, to be asked later.
+    fn clock(&self) -> impl Fn() -> Timestamp + Send + 'static {
+        let (clock, behind_ms) = (self.parts.clock.clone(), self.identity.clock_behind_ms);
+        move || clock.now().plus_millis(behind_ms)
     }
 
     /// Whether packages or lists changed since the last inventory: somebody worked on this machine.
@@ -492,17 +509,32 @@ impl Agent {
 /// How long another program that changes packages is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_mins(10);
 
-fn install_changes(changes: Vec<Change>, extra: Extra, now: &dyn Fn() -> Timestamp) -> Result<Receipt, InstallError> {
-    let root = Root::new("/");
-    install::wait_for_others(&root, LOCK_PATIENCE);
-    let inventory = inventory::collect(&root, None, now())?;
-    let plan = install::plan(&root, &inventory, changes, extra, now())?;
-    install::run(&root, plan, LOCK_PATIENCE, now, |phase| info!("{}", phase.words()))
+/// What keeps a node from being scanned or patched.
+#[derive(Debug, thiserror::Error)]
+enum WorkError {
+    #[error("the baseline's own repositories cannot be used")]
+    Sources(#[from] SourceError),
+    #[error(transparent)]
+    Collect(#[from] CollectError),
+    #[error(transparent)]
+    Install(#[from] InstallError),
 }
 
-fn collect(cache: &std::path::Path, custom: &std::path::Path, refresh: bool, now: Timestamp) -> Result<Inventory, CollectError> {
+fn install_changes(changes: Vec<Change>, extra: Extra, sources: &[Source], now: &dyn Fn() -> Timestamp) -> Result<Receipt, WorkError> {
     let root = Root::new("/");
+    install::wait_for_others(&root, LOCK_PATIENCE);
+    let _placed = own_repositories::place(&root, sources)?;
+    let inventory = inventory::collect(&root, None, now())?;
+    let plan = install::plan(&root, &inventory, changes, extra, now())?;
+    Ok(install::run(&root, plan, LOCK_PATIENCE, now, |phase| info!("{}", phase.words()))?)
+}
+
+fn collect(cache: &std::path::Path, custom: &std::path::Path, refresh: bool, sources: &[Source], now: &dyn Fn() -> Timestamp) -> Result<Inventory, WorkError> {
+    let root = Root::new("/");
+    let _placed = own_repositories::place(&root, sources)?;
     let problem = if refresh { inventory::package_manager(&root).and_then(|manager| manager.refresh(&root)) } else { None };
+    // Lists that were just read are no later change.
+    let now = now();
     let mut inventory = inventory::collect(&root, Some(cache), now)?;
     inventory.host = crate::host::collect(&root, custom, now, &mut inventory.problems);
     apt::fill_install_dates(&root, &mut inventory.packages);

@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use api::agent_v1::OrderResult;
+use domain::model::baseline::Source;
 use domain::model::content::Content;
 use domain::model::digest::Digest;
 use domain::model::plan::Extra;
@@ -236,6 +237,16 @@ impl StateFolder {
     /// It has ended.
     pub fn forget_work(&self) -> Result<(), StateError> {
         self.remove("work.json")
+    }
+
+    /// Repositories that take the place of the node's own, as the last order said.
+    pub fn sources(&self) -> Result<Vec<Source>, StateError> {
+        Ok(self.read_json("sources.json")?.unwrap_or_default())
+    }
+
+    /// An order says which they are.
+    pub fn set_sources(&self, sources: &[Source]) -> Result<(), StateError> {
+        if sources.is_empty() { self.remove("sources.json") } else { self.write_json("sources.json", sources) }
     }
 
     /// Results of orders that the server has not got.

@@ -3,15 +3,16 @@
 //! As in AWS Patch Manager they take the place of the node's own, whose files are moved aside meanwhile. Names say
 //! what was done, so that whoever comes next puts back what a crash left.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use domain::model::baseline::Source;
-use domain::model::platform::{OperatingSystem, Platform};
+use domain::model::platform::OperatingSystem;
 
 use crate::command::{self, CommandError};
+use crate::inventory;
 use crate::package_manager::PackageManager;
 use crate::root::Root;
 
@@ -55,6 +56,8 @@ pub enum SourceError {
 pub struct Placed {
     root: Root,
     files: Files,
+    /// On the folder, so that two runs do not take each other's away.
+    _lock: File,
 }
 
 /// Where a package manager is told of repositories.
@@ -104,8 +107,11 @@ impl Drop for Placed {
     }
 }
 
-/// Puts repositories in place and reads their lists.
-pub fn place(root: &Root, manager: &PackageManager, platform: &Platform, sources: &[Source]) -> Result<Option<Placed>, SourceError> {
+/// Puts repositories in place and reads their lists. Waits for another who has some in place; what a crash left is
+/// mended, also where there is nothing to place.
+pub fn place(root: &Root, sources: &[Source]) -> Result<Option<Placed>, SourceError> {
+    let Some(manager) = inventory::package_manager(root) else { return Ok(None) };
+    let platform = inventory::platform(root, &mut Vec::new());
     let is_suse = matches!(platform.operating_system, Some(OperatingSystem::Suse | OperatingSystem::OpenSuse));
     let files = match manager {
         PackageManager::Apt => APT,
@@ -118,27 +124,38 @@ pub fn place(root: &Root, manager: &PackageManager, platform: &Platform, sources
         let path = path.to_owned();
         move |source| SourceError::Write { path, source }
     };
+    let folder = root.join(files.folder);
+    if !sources.is_empty() {
+        fs::create_dir_all(&folder).map_err(failed(files.folder))?;
+    }
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    let lock = File::open(&folder).map_err(failed(files.folder))?;
+    if lock.try_lock().is_err() {
+        tracing::info!("waiting for another run, which has a baseline's repositories in place");
+        lock.lock().map_err(failed(files.folder))?;
+    }
     files.restore(root).map_err(failed(files.folder))?;
     let wanted: Vec<_> = sources.iter().filter(|source| source.is_for(&platform.product)).collect();
     if wanted.is_empty() {
         return Ok(None);
     }
-    let placed = Placed { root: root.clone(), files };
+    let placed = Placed { root: root.clone(), files, _lock: lock };
     for own in files.list(root) {
         fs::rename(&own, format!("{}{ASIDE}", own.display())).map_err(failed(&own.to_string_lossy()))?;
     }
-    fs::create_dir_all(root.join(files.folder)).map_err(failed(files.folder))?;
     for source in wanted {
         let path = root.join(&format!("{}/{PREFIX}{}{}", files.folder, source.name, files.endings[0]));
         fs::write(&path, format!("{}\n", source.configuration.trim_end())).map_err(failed(&path.to_string_lossy()))?;
     }
-    read_lists(root, manager, is_suse)?;
+    read_lists(root, &manager, is_suse)?;
     Ok(Some(placed))
 }
 
 fn read_lists(root: &Root, manager: &PackageManager, is_suse: bool) -> Result<(), SourceError> {
     let (tool, arguments): (&'static str, &[&str]) = match manager {
-        PackageManager::Apt => ("apt-get", &["--quiet", "--option=APT::Update::Error-Mode=any", "update"]),
+        PackageManager::Apt => ("apt-get", &["--quiet", "--option=APT::Update::Error-Mode=any", "--option=APT::Get::List-Cleanup=false", "update"]),
         _ if is_suse => ("zypper", &["--non-interactive", "--quiet", "refresh"]),
         _ => ("dnf", &["--quiet", "makecache"]),
     };

@@ -230,7 +230,6 @@ fn a_baselines_own_repositories_take_the_place_of_the_nodes_and_go_again() {
     let node = apt_node(&[Deb { package: "tb-a 2", ..Deb::default() }]);
     node.shell("mv /repository /ours");
     let root = Root::new(node.path());
-    let (manager, platform) = (inventory::package_manager(&root).unwrap(), inventory::platform(&root, &mut Vec::new()));
     let source = |products: &[&str], uri: &str| Source {
         name: "ours".into(),
         products: products.iter().map(|product| (*product).to_owned()).collect(),
@@ -238,17 +237,22 @@ fn a_baselines_own_repositories_take_the_place_of_the_nodes_and_go_again() {
     };
     let files = || node.shell("cat /etc/apt/sources.list 2>/dev/null || true; ls /etc/apt/sources.list.d");
     let before = files();
-    let placed = own_repositories::place(&root, &manager, &platform, &[source(&["Debian12"], "/ours")]).unwrap().unwrap();
+    node.shell("touch /var/lib/apt/lists/own.example_dists_bookworm_InRelease");
+    let placed = own_repositories::place(&root, &[source(&["Debian12"], "/ours")]).unwrap().unwrap();
     let offered = inventory::collect(&root, None, NOW).unwrap().available;
     assert_eq!(offered.iter().map(|version| (version.name.as_str(), version.version.as_str())).collect::<Vec<_>>(), [("tb-a", "2")]);
     let receipt = carry_out(&node, plan(&node, &[change("tb-a 2", "all")], Extra::None));
     assert_eq!((receipt.outcome.clone(), done(&receipt)), (Outcome::Installed, vec!["upgrade tb-a 1 2".to_owned()]), "{}", receipt.log);
-    // A crash leaves all of it; the next run puts the node's own back first.
-    std::mem::forget(placed);
-    assert_ne!(files(), before);
-    assert!(own_repositories::place(&root, &manager, &platform, &[source(&["Debian11"], "/ours")]).unwrap().is_none(), "it is for another product");
+    node.shell("cp -a /etc/apt /etc/apt.crashed");
+    drop(placed);
     assert_eq!(files(), before);
-    let refused = own_repositories::place(&root, &manager, &platform, &[source(&["*"], "/nowhere")]).unwrap_err().to_string();
+    node.shell("ls /var/lib/apt/lists/own.example_dists_bookworm_InRelease");
+    // A crash leaves all of it; the next run puts the node's own back first.
+    node.shell("rm -r /etc/apt; mv /etc/apt.crashed /etc/apt");
+    assert_ne!(files(), before);
+    assert!(own_repositories::place(&root, &[source(&["Debian11"], "/ours")]).unwrap().is_none(), "it is for another product");
+    assert_eq!(files(), before);
+    let refused = own_repositories::place(&root, &[source(&["*"], "/nowhere")]).unwrap_err().to_string();
     assert!(refused.starts_with("`apt-get` cannot read the baseline's repositories: ") && refused.contains("/nowhere"), "{refused}");
     assert_eq!(files(), before, "nothing is left of what cannot be read");
 }

@@ -99,10 +99,8 @@ fn place_sources(root: &Root, sources: &[Source], printer: &Printer) -> anyhow::
     if !settings::is_root() {
         return Err(Failure::new("the baseline has repositories of its own, which only root can use", "run it with sudo").into());
     }
-    let platform = inventory::platform(root, &mut Vec::new());
-    let manager = inventory::package_manager(root).context("the system has no package manager")?;
     printer.note("reading the lists of the baseline's own repositories");
-    let placed = own_repositories::place(root, &manager, &platform, sources);
+    let placed = own_repositories::place(root, sources);
     placed.with_context(|| Failure::new("the baseline's own repositories cannot be used", "look at `sources` in the baseline; nothing of them is left on the system"))
 }
 

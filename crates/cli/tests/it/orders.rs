@@ -94,6 +94,7 @@ async fn forged_foreign_replayed_and_expired_orders_are_refused_and_reported() {
         issued_at: now,
         expires_at: now.plus_millis(HOUR_MS),
         task: Task::Report,
+        sources: Vec::new(),
     };
     let mut altered = keys.sign(&order(9, "altered"));
     altered.order = altered.order.replace("report", "retire");

@@ -225,22 +225,24 @@ fn a_copy_of_a_running_node_gets_its_own_identity_and_a_retired_node_stops() {
     assert_eq!(fleet.node("n2"), None);
 }
 
-/// What a private repository in a node offers: version 2 of `tb-a`, and of `tb-b`, whose script fails.
+/// What private repositories in a node offer: version 2 of `tb-a`, and of `tb-b`, whose script fails, and of `tb-c`,
+/// which waits; the one of a baseline has version 3 of two.
 const OFFERS: &str = r#"
 set -e
-build() { # name version script
-    mkdir -p /build/$1-$2/DEBIAN /repository
-    printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: Test <t@example.org>\nDescription: test\n' $1 $2 > /build/$1-$2/DEBIAN/control
-    printf '#!/bin/sh\n%s\n' "$3" > /build/$1-$2/DEBIAN/postinst
-    chmod 755 /build/$1-$2/DEBIAN /build/$1-$2/DEBIAN/postinst
-    dpkg-deb --root-owner-group --build /build/$1-$2 /repository/$1_$2.deb >/dev/null
+build() { # folder name version script
+    mkdir -p /build/$2-$3/DEBIAN $1
+    printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: Test <t@example.org>\nDescription: test\n' $2 $3 > /build/$2-$3/DEBIAN/control
+    printf '#!/bin/sh\n%s\n' "$4" > /build/$2-$3/DEBIAN/postinst
+    chmod 755 /build/$2-$3/DEBIAN /build/$2-$3/DEBIAN/postinst
+    dpkg-deb --root-owner-group --build /build/$2-$3 $1/$2_$3.deb >/dev/null
+    deb=$1/$2_$3.deb
+    { dpkg-deb -f $deb; echo "Filename: ./$2_$3.deb"; echo "Size: $(stat -c %s $deb)"; echo "SHA256: $(sha256sum $deb | cut -d' ' -f1)"; echo; } >> $1/Packages
 }
-build tb-a 1 true; build tb-b 1 true; build tb-c 1 true
-dpkg -i /repository/*.deb >/dev/null
-rm /repository/*.deb
-build tb-a 2 true; build tb-c 2 'touch /began; while [ ! -e /go ]; do sleep 0.1; done'; build tb-b 2 'echo the till is on fire >&2; exit 1'
-cd /repository
-for deb in *.deb; do dpkg-deb -f $deb; echo "Filename: ./$deb"; echo "Size: $(stat -c %s $deb)"; echo "SHA256: $(sha256sum $deb | cut -d' ' -f1)"; echo; done > Packages
+build /first tb-a 1 true; build /first tb-b 1 true; build /first tb-c 1 true
+dpkg -i /first/*.deb >/dev/null
+build /repository tb-a 2 true; build /repository tb-c 2 'touch /began; while [ ! -e /go ]; do sleep 0.1; done'
+build /repository tb-b 2 'echo the till is on fire >&2; exit 1'
+build /ours tb-a 3 true; build /ours tb-c 3 true
 rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*
 echo 'deb [trusted=yes] copy:/repository ./' > /etc/apt/sources.list
 apt-get -q update >/dev/null
@@ -256,9 +258,13 @@ fn an_install_reaches_a_node_that_allows_it_and_its_receipt_comes_back() {
     // What a node allows is in its own configuration.
     fleet.bed.shell("n1", "sed -i 's/^allows:.*/allows: [install]/' /etc/fettle/agent.yaml; systemctl restart fettle-agent");
     fleet.bed.shell("n1", OFFERS);
-    let document = fleet.data.path().join("all.yaml");
-    fs::write(&document, "schema: baseline/v1\nname: all\noperating_system: DEBIAN\napproval_rules: [{approve_after_days: 0, enable_non_security: true}]\n").unwrap();
-    fleet.run(&["baseline", "save", "-f", document.to_str().unwrap()]);
+    let save = |sources: &str| {
+        let document = fleet.data.path().join("all.yaml");
+        let rules = "schema: baseline/v1\nname: all\noperating_system: DEBIAN\napproval_rules: [{approve_after_days: 0, enable_non_security: true}]\n";
+        fs::write(&document, format!("{rules}{sources}")).unwrap();
+        fleet.run(&["baseline", "save", "-f", document.to_str().unwrap()]);
+    };
+    save("");
     fleet.run(&["baseline", "assign", "all"]);
     wait_for("three missing patches", || fleet.node("n1").filter(|node| node["counts"]["missing"] == 3));
 
@@ -285,6 +291,20 @@ fn an_install_reaches_a_node_that_allows_it_and_its_receipt_comes_back() {
     let receipts: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((output.status.code(), &receipts[0]["outcome"]["kind"]), (Some(0), &"installed".into()), "{receipts}");
     assert_eq!(fleet.bed.shell("n1", "dpkg-query -W -f '${Version}' tb-c"), "2");
+
+    // The baseline gets a repository of its own: only that is read and installed from, until it has none again.
+    save("sources: [{name: ours, products: ['*'], configuration: 'deb [trusted=yes] copy:/ours ./'}]\n");
+    fleet.run(&["node", "scan", "n1"]);
+    wait_for("what the baseline's repository offers", || fleet.node("n1").filter(|node| node["counts"]["missing"] == 2));
+    let (code, said) = fettle(&["patch", "now", "n1", "--yes"]);
+    assert!(code == Some(0) && said.contains("installed: 2 of 2"), "{said}");
+    assert_eq!(
+        fleet.bed.shell("n1", "dpkg-query -W -f '${Version}' tb-a tb-b tb-c; cat /etc/apt/sources.list; ls /etc/apt/sources.list.d"),
+        "313deb [trusted=yes] copy:/repository ./\n"
+    );
+    save("");
+    fleet.run(&["node", "scan", "n1"]);
+    wait_for("what the node's own repository offers", || fleet.node("n1").filter(|node| node["counts"]["missing"] == 1));
 
     let (code, said) = fettle(&["patch", "now", "n1", "--yes"]);
     assert!(code == Some(1) && said.contains("a package's script failed") && said.contains("tb-b 2 is only partly installed"), "{said}");

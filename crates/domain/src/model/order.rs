@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::baseline::Source;
 use crate::model::id::IdError;
 use crate::model::plan::Extra;
 use crate::model::time::Timestamp;
@@ -72,6 +73,9 @@ pub struct Order {
     pub expires_at: Timestamp,
     /// What to do.
     pub task: Task,
+    /// Repositories that from now on take the place of the node's own while it is scanned and patched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Source>,
 }
 
 /// Why a node refuses an order.
@@ -138,7 +142,7 @@ mod tests {
     #[test]
     fn foreign_replayed_and_expired_orders_are_refused() {
         let at = Timestamp::from_millis;
-        let order = Order { operation_id: "op-1".into(), node_id: "mi-1".into(), generation: 5, issued_at: at(0), expires_at: at(100), task: Task::Scan };
+        let order = Order { operation_id: "op-1".into(), node_id: "mi-1".into(), generation: 5, issued_at: at(0), expires_at: at(100), task: Task::Scan, sources: Vec::new() };
         assert_eq!(check(&order, "mi-1", 4, at(99)), Ok(()));
         assert_eq!(check(&order, "mi-2", 4, at(99)), Err(OrderError::Foreign { node_id: "mi-1".into() }));
         assert_eq!(check(&order, "mi-1", 5, at(99)), Err(OrderError::Replayed { generation: 5, seen: 5 }));

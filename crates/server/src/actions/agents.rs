@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api::agent_v1::{CheckIn, Enroll, Enrolled, Hello, OrderResult, Orders, Presented, Renew, ReportAnswer, ReportFrame, SignedOrder, Welcome};
 use domain::decide::enroll::{BootMeaning, KnownNode, PresentedMachine, Recognition, judge_boot, recognize};
 use domain::model::activation::{Activation, ActivationState};
+use domain::model::baseline::Source;
 use domain::model::digest::Digest;
 use domain::model::id::{NodeId, OperationId};
 use domain::model::node::TagSource;
@@ -18,7 +19,7 @@ use store::nodes::{NodeEvent, NodeRecord};
 use crate::App;
 use crate::actions::operations::InstallWork;
 use crate::actions::{ActionError, operations};
-use crate::fleet::{IncomingContent, IncomingReport, Node, Outcome, PackageFactsRow};
+use crate::fleet::{IncomingContent, IncomingReport, Node, Outcome, PackageFactsRow, State};
 use crate::keys::IssuedCertificate;
 
 /// A node that showed its certificate.
@@ -297,7 +298,15 @@ async fn last_order(app: &App, agent: &Agent) -> Result<SignedOrder, ActionError
 
 fn sign_order(app: &App, operation_id: String, agent: &Agent, generation: u32, task: Task, now: Timestamp) -> SignedOrder {
     let expires_at = now.plus_millis(ORDER_LASTS_MS);
-    app.keys().sign(&Order { operation_id, node_id: agent.node_id.to_string(), generation, issued_at: now, expires_at, task })
+    let sources = sources_of(&app.fleet().read(), agent.number);
+    app.keys().sign(&Order { operation_id, node_id: agent.node_id.to_string(), generation, issued_at: now, expires_at, task, sources })
+}
+
+/// The own repositories of a node's baseline that are for its product; a node that only allows scans keeps its own.
+fn sources_of(state: &State, number: u32) -> Vec<Source> {
+    let node = &state.nodes[number as usize];
+    let Some((system, (named, _))) = state.system(node).zip(state.baseline_of(node)).filter(|_| node.record.allows.install) else { return Vec::new() };
+    named.baseline.sources.iter().filter(|source| source.is_for(&system.platform.product)).cloned().collect()
 }
 
 async fn next_order(app: &App, agent: &Agent) -> Result<Option<SignedOrder>, ActionError> {

@@ -18,7 +18,7 @@ use store::nodes::NodeEvent;
 
 use crate::App;
 use crate::actions::{ActionError, Caller, cut_page, decode_cursor, inventories, page_limit, search_text};
-use crate::fleet::{Node, NodeQuery, NodeSort, PagePlace, PageValue, Present, State, patch_group};
+use crate::fleet::{Node, NodeQuery, NodeSort, PagePlace, PageValue, Present, State};
 
 /// A node with its verdict of today.
 #[derive(Debug, Clone)]
@@ -186,8 +186,7 @@ pub async fn find(app: &App, _caller: &Caller, id: &str) -> Result<(NodeToday, O
     let (today, assigned) = {
         let state = app.current_fleet(present.now);
         let node = state.find(&parse_id(id)?).ok_or_else(|| ActionError::not_found("node", id))?;
-        let system = state.system(node).and_then(|system| system.platform.operating_system);
-        let assigned = system.and_then(|system| state.baselines.of(system, patch_group(node).map(String::as_str)));
+        let assigned = state.baseline_of(node);
         let excepted = |(named, through): (&NamedBaseline, Through)| {
             let mut named = named.clone();
             named.baseline.exceptions.extend(state.exceptions_of(node).cloned());
@@ -212,11 +211,10 @@ pub fn count_not_applicable(app: &App, _caller: &Caller, id: &str, report: &Scan
     let now = app.now();
     let state = app.current_fleet(now);
     let node = state.find(&parse_id(id).ok()?)?;
-    let system = report.platform.operating_system?;
-    let (named, _) = state.baselines.of(system, patch_group(node).map(String::as_str))?;
+    let (named, _) = state.baseline_of(node)?;
     let installed: HashSet<_> = report.patches.iter().map(|row| (row.name.as_str(), row.architecture.as_str())).collect();
     let mut n_patches = 0;
-    state.index.select_offered(system, &named.baseline, now, |product, version, approval| {
+    state.index.select_offered(named.baseline.operating_system, &named.baseline, now, |product, version, approval| {
         let key = state.index.versions.key(version);
         n_patches += u32::from(product == report.platform.product && approval.is_approved() && !installed.contains(&(key.name, key.architecture)));
     });

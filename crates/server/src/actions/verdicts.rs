@@ -13,7 +13,7 @@ use store::verdicts::{VerdictAssignment, VerdictRecord, minute_of};
 use crate::App;
 use crate::actions::nodes::find_number;
 use crate::actions::{ActionError, Caller, end_of_day, page_limit};
-use crate::fleet::{Node, Present, State, patch_group};
+use crate::fleet::{Node, Present, State};
 
 /// Verdicts of one transaction.
 const BATCH: usize = 5000;
@@ -92,9 +92,11 @@ fn changes(state: &State, recorded: &mut Recorded, present: &Present) -> (Vec<Ve
 }
 
 fn assignment(state: &State, node: &Node) -> VerdictAssignment {
-    let system = state.system(node).and_then(|system| system.platform.operating_system);
-    let judged = system.and_then(|system| state.baselines.of(system, patch_group(node).map(String::as_str)));
-    judged.map_or_else(VerdictAssignment::default, |(named, through)| VerdictAssignment { baseline_id: named.id.to_string(), version: named.version, through: through.words() })
+    state.baseline_of(node).map_or_else(VerdictAssignment::default, |(named, through)| VerdictAssignment {
+        baseline_id: named.id.to_string(),
+        version: named.version,
+        through: through.words(),
+    })
 }
 
 /// What a record says besides the time; never 0. That more packages are installed as they should be is no news.

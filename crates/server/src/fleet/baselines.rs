@@ -50,6 +50,11 @@ pub fn patch_group(node: &Node) -> Option<&String> {
 }
 
 impl State {
+    /// The baseline that judges a node, once its operating system is known.
+    pub fn baseline_of(&self, node: &Node) -> Option<(&NamedBaseline, Through)> {
+        self.baselines.of(self.system(node)?.platform.operating_system?, patch_group(node).map(String::as_str))
+    }
+
     /// Takes in what the store has; without anything it is the predefined baselines.
     pub(crate) fn load_baselines(&mut self, stored: Vec<NamedBaseline>, assignments: Assignments, now: Timestamp) {
         let all = baseline::predefined().into_iter().chain(stored);

@@ -103,7 +103,7 @@ enum NodeCommand {
         #[command(flatten)]
         remote: Remote,
     },
-    /// Ask nodes for a new scan; it changes nothing on them
+    /// Ask nodes for a new scan; it changes no package on them
     Scan {
         /// Ids or names
         #[arg(required = true)]
