@@ -94,17 +94,18 @@ pub struct ShowNode {
 pub async fn overview(State(app): State<App>, session: BrowserSession, Path(id): Path<String>, PageQuery(query): PageQuery<ShowNode>) -> Result<Html<String>, PageError> {
     let (today, report) = nodes::find(&app, &session.caller, &id).await?;
     let inventory = inventories::find(&app, &session.caller, &id, None).await?;
+    let n_not_applicable = report.as_ref().and_then(|report| nodes::count_not_applicable(&app, &session.caller, &id, report));
     let now = app.now();
     let body = html! {
         @if query.requested.is_some() {
-            div.notice.good role="status" { p { "A scan was requested. It changes nothing on the node; its result appears here when it is done." } }
+            div.notice.good role="status" { p { "A scan was requested. It changes no package on the node; its result appears here when it is done." } }
         }
         @if let Some(clone_of) = &today.clone_of {
             div.notice role="status" { p { "This node is a copy of " a href={ "/nodes/" (clone_of) } { (clone_of) } ": it came with that node's identity and got its own." } }
         }
         @match (&report, &inventory) {
             (Some(report), Some(inventory)) => {
-                div.columns { (why(report)) (facts(&today, report, inventory, now)) (place(&today, &session)) }
+                div.columns { (why(report, n_not_applicable)) (facts(&today, report, inventory, now)) (place(&today, &session)) }
                 (warnings(report))
                 (host(inventory))
             }
@@ -114,11 +115,22 @@ pub async fn overview(State(app): State<App>, session: BrowserSession, Path(id):
     Ok(frame(&today, Tab::Overview, &session, &body))
 }
 
-fn why(report: &ScanReport) -> Markup {
+fn why(report: &ScanReport, n_not_applicable: Option<u32>) -> Markup {
+    let severities = &report.severities;
+    let words = |counts: Vec<(&str, u32)>| counts.into_iter().map(|(word, n)| format!("{n} {}", word.to_lowercase())).collect::<Vec<_>>().join(", ");
     html! {
         section.card {
             h2 { "Why" }
             ul.plain { @for reason in &report.reasons { li { (reason.text) } } }
+            @if !severities.non_compliant.is_empty() {
+                p {
+                    "By compliance level: " (words(severities.non_compliant.iter().map(|(level, n)| (level.word(), *n)).collect()))
+                    "; by the vendor's severity: " (words(severities.non_compliant_by_vendor.iter().map(|(severity, n)| (severity.word(), *n)).collect())) "."
+                }
+            }
+            @if let Some(n) = n_not_applicable.filter(|n| *n > 0) {
+                p.quiet { (parts::number_of(n, "approved patch does", "approved patches do")) " not apply: the node does not have the package." }
+            }
             @if let Some(baseline) = &report.baseline {
                 p.quiet {
                     "Judged by "

@@ -383,7 +383,7 @@ fn print(detail: &NodeDetail, needed: Vec<NodePatch>, printer: &Printer) {
     printer.line(format!("  baseline   {}", baseline_words(detail)));
     printer.line(format!("  packages   {}, of them {} missing a patch", node.n_packages, node.counts.missing));
     if !detail.non_compliant_by_level.is_empty() {
-        let words = |counts: &BTreeMap<String, u32>| counts.iter().map(|(word, n)| format!("{n} {word}")).collect::<Vec<_>>().join(", ");
+        let words = |counts: &BTreeMap<String, u32>| counts.iter().map(|(word, n)| format!("{n} {}", word.to_lowercase())).collect::<Vec<_>>().join(", ");
         printer.line(format!("  level      {}", words(&detail.non_compliant_by_level)));
         printer.line(format!("  severity   {}", words(&detail.non_compliant_by_severity)));
     }
