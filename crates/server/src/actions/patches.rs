@@ -1,5 +1,6 @@
 //! The catalog of patches, and the nodes that need them.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -66,7 +67,7 @@ pub fn list(app: &App, _caller: &Caller, query: &ListPatches) -> Result<(Vec<Pat
             && classification.is_none_or(|classification| patch.classification == classification)
     };
     let mut patches: Vec<_> = state.index.count_patches().iter().map(|counted| patch(&state, counted)).filter(matches).collect();
-    patches.sort_by(|a, b| (b.n_missing, &a.id).cmp(&(a.n_missing, &b.id)));
+    patches.sort_by(missing_on_most_first);
     if let Some((n_missing, id)) = after {
         patches.retain(|patch| patch.n_missing < n_missing || (patch.n_missing == n_missing && patch.id.as_str() > id.as_str()));
     }
@@ -74,26 +75,35 @@ pub fn list(app: &App, _caller: &Caller, query: &ListPatches) -> Result<(Vec<Pat
     Ok(cut_page(patches, limit, &list, |patch| Cursor { value: patch.n_missing.to_string(), id: patch.id.to_string() }))
 }
 
+fn missing_on_most_first(a: &Patch, b: &Patch) -> Ordering {
+    (b.n_missing, &a.id).cmp(&(a.n_missing, &b.id))
+}
+
 /// Missing patches, counted on each node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MissingPatches {
+    /// Those that are missing on most nodes.
+    pub most: Vec<Patch>,
     /// By the compliance level of the baseline that approves them.
     pub by_level: BTreeMap<ComplianceLevel, u64>,
     /// By the vendor's severity.
     pub by_severity: BTreeMap<Severity, u64>,
 }
 
-/// How many patches are missing, by severity.
-pub fn summarize_missing(app: &App, _caller: &Caller) -> MissingPatches {
+/// How many patches are missing, by severity, and the `n_most` that are missing on most nodes.
+pub fn summarize_missing(app: &App, _caller: &Caller, n_most: usize) -> MissingPatches {
     let state = app.current_fleet(app.now());
     let mut missing = MissingPatches::default();
-    for patch in state.index.count_patches().iter().filter(|patch| patch.n_missing > 0) {
-        let severity = state.index.versions.advisory(patch.version).map_or(Severity::Unspecified, |advisory| advisory.severity);
-        *missing.by_severity.entry(severity).or_default() += u64::from(patch.n_missing);
-        for (level, n_nodes) in ComplianceLevel::ALL.into_iter().zip(patch.n_missing_by_level) {
+    for counted in state.index.count_patches().iter().filter(|counted| counted.n_missing > 0) {
+        let patch = patch(&state, counted);
+        *missing.by_severity.entry(patch.severity).or_default() += u64::from(counted.n_missing);
+        for (level, n_nodes) in ComplianceLevel::ALL.into_iter().zip(counted.n_missing_by_level) {
             *missing.by_level.entry(level).or_default() += u64::from(n_nodes);
         }
+        missing.most.push(patch);
     }
+    missing.most.sort_by(missing_on_most_first);
+    missing.most.truncate(n_most);
     missing
 }
 

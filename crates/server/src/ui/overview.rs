@@ -1,7 +1,6 @@
 //! The fleet at a glance: verdict, counts, and what to do next.
 
 use api::v1::node::ListNodes;
-use api::v1::patch::ListPatches;
 use axum::extract::State;
 use axum::response::Html;
 use domain::model::baseline::ComplianceLevel;
@@ -21,8 +20,7 @@ pub async fn show(State(app): State<App>, session: BrowserSession) -> Result<Htm
     let caller = &session.caller;
     let summary = overview::summarize(&app, caller);
     let worst = nodes::list(&app, caller, &ListNodes { limit: Some(5), ..ListNodes::default() })?;
-    let (top_patches, _) = patches::list(&app, caller, &ListPatches { limit: Some(5), ..ListPatches::default() })?;
-    let missing = patches::summarize_missing(&app, caller);
+    let missing = patches::summarize_missing(&app, caller, 5);
     let n_ending = exceptions::list_ending(&app, caller).len();
     let body = html! {
         div.title { h1 { "Overview" } }
@@ -65,7 +63,7 @@ pub async fn show(State(app): State<App>, session: BrowserSession) -> Result<Htm
             section.card {
                 h2 { "Patches missing on most nodes" }
                 ul.plain {
-                    @for patch in top_patches.iter().filter(|patch| patch.n_missing > 0) {
+                    @for patch in &missing.most {
                         li { a href={ "/patches/" (patch.id) } { (patch.name) } " " span.quiet { (patch.version) " · " (parts::number_of(patch.n_missing, "node", "nodes")) } }
                     }
                     @if summary.counts.missing == 0 { li.quiet { "Nothing is missing." } }
