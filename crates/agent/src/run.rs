@@ -548,7 +548,7 @@ fn collect(cache: &std::path::Path, custom: &std::path::Path, refresh: bool, sou
 /// A disk that is nearly full keeps patches out and this agent from keeping anything.
 fn disk_problem(root: &Root) -> Option<Problem> {
     const FREE_MIB_MIN: u64 = 20;
-    let free_mib = crate::host::free_mib(root)?;
+    let free_mib = crate::host::free_mib(root, "/")?;
     (free_mib < FREE_MIB_MIN).then(|| Problem::new(ProblemCode::DiskFull, "/", format!("less than {FREE_MIB_MIN} MiB are free on /")).with_hint("make room on the node"))
 }
 

@@ -32,10 +32,10 @@ pub fn collect(root: &Root, custom: &std::path::Path, now: Timestamp, problems: 
     }
 }
 
-/// Free room on the root file system for those who are not root.
-pub fn free_mib(root: &Root) -> Option<u64> {
-    let stat = nix::sys::statvfs::statvfs(root.path()).ok()?;
-    Some(stat.blocks_available() * stat.fragment_size() / (1024 * 1024))
+/// Free room on the file system of a path for those who are not root.
+pub fn free_mib(root: &Root, path: &str) -> Option<u64> {
+    let stat = nix::sys::statvfs::statvfs(&root.join(path)).ok()?;
+    Some(stat.blocks_available().saturating_mul(stat.fragment_size()) / (1024 * 1024))
 }
 
 /// To the minute, so that the answer is the same at every scan.

@@ -8,12 +8,12 @@ use domain::model::plan::Hold;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
+use crate::host;
 use crate::package_manager::PackageManager;
 use crate::root::Root;
 
 /// Free room that every run needs on the file system of the packages.
 const NEEDED_MIB: u64 = 128;
-const BYTES_PER_MIB: u64 = 1024 * 1024;
 /// Between two looks at a lock.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Most packages that a hold names.
@@ -94,8 +94,7 @@ fn find_broken(root: &Root, manager: &PackageManager, packages: &[InstalledPacka
 
 fn find_full(root: &Root) -> Option<Hold> {
     ["/", "/var", "/usr", "/boot"].into_iter().find_map(|path| {
-        let stat = nix::sys::statvfs::statvfs(&root.join(path)).ok()?;
-        let free_mib = stat.blocks_available().saturating_mul(stat.fragment_size()) / BYTES_PER_MIB;
+        let free_mib = host::free_mib(root, path)?;
         let needed_mib = if path == "/boot" { 0 } else { NEEDED_MIB };
         (free_mib < needed_mib).then(|| Hold::DiskFull { path: path.to_owned(), free_mib, needed_mib })
     })

@@ -143,7 +143,7 @@ impl PackageManager {
         match self {
             Self::Apt => apt::install(root, &before.packages, plan, patience),
             Self::Rpm(_) => rpm::install(root, &before.platform, plan, patience),
-            Self::Apk(database) => apk::install(root, database, plan, patience),
+            Self::Apk(_) => apk::install(root, plan, patience),
             Self::Pacman(_) => pacman::install(root, patience),
         }
     }

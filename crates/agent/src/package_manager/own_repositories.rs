@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use domain::model::baseline::Source;
-use domain::model::platform::OperatingSystem;
+use domain::model::platform::Platform;
 
 use crate::command::{self, CommandError};
 use crate::inventory;
-use crate::package_manager::PackageManager;
+use crate::package_manager::simulate::{self, SimulateError};
+use crate::package_manager::{PackageManager, rpm};
 use crate::root::Root;
 
 /// How long reading their lists may take.
@@ -22,7 +23,6 @@ const PATIENCE: Duration = Duration::from_mins(10);
 const PREFIX: &str = "fettle-source-";
 /// What the names of the node's own files end with meanwhile; no package manager reads such files.
 const ASIDE: &str = ".fettle-aside";
-const WORDS_LENGTH_MAX: usize = 500;
 
 /// Why a baseline's repositories cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,9 @@ pub enum SourceError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is no tool.
+    #[error(transparent)]
+    NoTool(#[from] SimulateError),
     /// The tool could not be run.
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -70,6 +73,7 @@ struct Files {
     file: Option<&'static str>,
 }
 
+const APT_GET: &str = "apt-get";
 const APT: Files = Files { folder: "/etc/apt/sources.list.d", endings: &[".list", ".sources"], file: Some("/etc/apt/sources.list") };
 const YUM: Files = Files { folder: "/etc/yum.repos.d", endings: &[".repo"], file: None };
 const ZYPPER: Files = Files { folder: "/etc/zypp/repos.d", endings: &[".repo"], file: None };
@@ -112,13 +116,9 @@ impl Drop for Placed {
 pub fn place(root: &Root, sources: &[Source]) -> Result<Option<Placed>, SourceError> {
     let Some(manager) = inventory::package_manager(root) else { return Ok(None) };
     let platform = inventory::platform(root, &mut Vec::new());
-    let is_suse = matches!(platform.operating_system, Some(OperatingSystem::Suse | OperatingSystem::OpenSuse));
-    let files = match manager {
-        PackageManager::Apt => APT,
-        PackageManager::Rpm(_) if is_suse => ZYPPER,
-        PackageManager::Rpm(_) => YUM,
-        PackageManager::Apk(_) | PackageManager::Pacman(_) if sources.is_empty() => return Ok(None),
-        PackageManager::Apk(_) | PackageManager::Pacman(_) => return Err(SourceError::Unsupported),
+    let (tool, files) = match find_tool(root, &manager, &platform) {
+        Err(_) if sources.is_empty() => return Ok(None),
+        found => found?,
     };
     let failed = |path: &str| {
         let path = path.to_owned();
@@ -149,20 +149,29 @@ pub fn place(root: &Root, sources: &[Source]) -> Result<Option<Placed>, SourceEr
         let path = root.join(&format!("{}/{PREFIX}{}{}", files.folder, source.name, files.endings[0]));
         fs::write(&path, format!("{}\n", source.configuration.trim_end())).map_err(failed(&path.to_string_lossy()))?;
     }
-    read_lists(root, &manager, is_suse)?;
+    read_lists(root, tool)?;
     Ok(Some(placed))
 }
 
-fn read_lists(root: &Root, manager: &PackageManager, is_suse: bool) -> Result<(), SourceError> {
-    let (tool, arguments): (&'static str, &[&str]) = match manager {
-        PackageManager::Apt => ("apt-get", &["--quiet", "--option=APT::Update::Error-Mode=any", "--option=APT::Get::List-Cleanup=false", "update"]),
-        _ if is_suse => ("zypper", &["--non-interactive", "--quiet", "refresh"]),
-        _ => ("dnf", &["--quiet", "makecache"]),
+/// The tool that reads lists, and the files that tell it of repositories.
+fn find_tool(root: &Root, manager: &PackageManager, platform: &Platform) -> Result<(&'static str, Files), SourceError> {
+    match manager {
+        PackageManager::Apt => Ok((APT_GET, APT)),
+        PackageManager::Rpm(_) => Ok(rpm::find_tool(root, platform).map(|tool| (tool, if tool == rpm::ZYPPER { ZYPPER } else { YUM }))?),
+        PackageManager::Apk(_) | PackageManager::Pacman(_) => Err(SourceError::Unsupported),
+    }
+}
+
+fn read_lists(root: &Root, tool: &'static str) -> Result<(), SourceError> {
+    let arguments: &[&str] = match tool {
+        APT_GET => &["--quiet", "--option=APT::Update::Error-Mode=any", "--option=APT::Get::List-Cleanup=false", "update"],
+        rpm::ZYPPER => &["--non-interactive", "--quiet", "refresh"],
+        rpm::MICRODNF => &["makecache"],
+        _ => &["--quiet", "makecache"],
     };
     let output = command::change(root, tool, arguments, PATIENCE)?;
     if output.code == Some(0) {
         return Ok(());
     }
-    let words = if output.stderr.trim().is_empty() { output.stdout } else { output.stderr };
-    Err(SourceError::Refused { tool, words: words.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(WORDS_LENGTH_MAX).collect() })
+    Err(SourceError::Refused { tool, words: simulate::words_of(&output) })
 }

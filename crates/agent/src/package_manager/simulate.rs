@@ -76,9 +76,14 @@ pub fn ask<S: IntoIterator<Item = Step>>(
 
 /// The error of a tool that did not get as far as a transaction, in its own words.
 pub fn refused(tool: &'static str, output: &Output) -> SimulateError {
+    SimulateError::Refused { tool, words: words_of(output) }
+}
+
+/// What a tool said of what went wrong, on one line.
+pub fn words_of(output: &Output) -> String {
     let words = if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr };
     let words = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-    SimulateError::Refused { tool, words: words.chars().take(WORDS_LENGTH_MAX).collect() }
+    words.chars().take(WORDS_LENGTH_MAX).collect()
 }
 
 /// A step to a version.

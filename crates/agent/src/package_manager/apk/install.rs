@@ -1,7 +1,6 @@
 //! Installing with `apk`. Checked against apk-tools 3.0.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use domain::model::plan::Plan;
@@ -15,7 +14,7 @@ const WORLD: &str = "/etc/apk/world";
 
 /// Installs the exact versions of a plan. Asking for one writes it into the world file, which would hold the
 /// package there for ever: that file is put back as it was.
-pub fn install(root: &Root, _database: &Path, plan: &Plan, patience: Duration) -> Result<Output, CommandError> {
+pub fn install(root: &Root, plan: &Plan, patience: Duration) -> Result<Output, CommandError> {
     let world = fs::read(root.join(WORLD));
     let wished: Vec<_> = plan.changes.iter().map(wish).collect();
     let arguments: Vec<_> = ["--no-interactive", "--no-progress", "add"].into_iter().chain(wished.iter().map(String::as_str)).collect();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::model::package::InstalledPackage;
 use domain::model::plan::{Extra, Plan};
 
-use super::simulate::wish;
+use super::simulate::{name_of, wish};
 use crate::command::{self, CommandError, Output};
 use crate::root::Root;
 
@@ -31,7 +31,7 @@ pub fn install(root: &Root, before: &[InstalledPackage], plan: &Plan, patience: 
     // Whoever is named counts as wanted for good from then on; dependencies stay dependencies.
     let automatic: BTreeSet<_> = before.iter().filter(|package| package.automatic).map(|package| (package.name.as_str(), package.architecture.as_str())).collect();
     let named = plan.changes.iter().filter(|change| automatic.contains(&(change.name.as_str(), change.architecture.as_str())));
-    let names: Vec<_> = named.map(|change| if change.architecture == "all" { change.name.clone() } else { format!("{}:{}", change.name, change.architecture) }).collect();
+    let names: Vec<_> = named.map(name_of).collect();
     if !names.is_empty() {
         let arguments: Vec<_> = ["auto"].into_iter().chain(names.iter().map(String::as_str)).collect();
         let marked = command::change(root, "apt-mark", &arguments, patience)?;

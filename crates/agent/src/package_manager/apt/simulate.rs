@@ -16,9 +16,14 @@ pub fn simulate(root: &Root, changes: &[Change]) -> Result<Printed, SimulateErro
 
 /// A version as apt is asked for it.
 pub fn wish(change: &Change) -> String {
+    format!("{}={}", name_of(change), change.version)
+}
+
+/// A package as apt is told of it.
+pub fn name_of(change: &Change) -> String {
     match change.architecture.as_str() {
-        "all" => format!("{}={}", change.name, change.version),
-        architecture => format!("{}:{architecture}={}", change.name, change.version),
+        "all" => change.name.clone(),
+        architecture => format!("{}:{architecture}", change.name),
     }
 }
 

@@ -41,7 +41,7 @@ use crate::root::{Root, modified_at};
 pub use self::database::find;
 pub use self::install::install;
 pub use self::products::tags as product_tags;
-pub use self::simulate::simulate;
+pub use self::simulate::{MICRODNF, ZYPPER, find_tool, simulate};
 
 /// Where dnf, dnf5, yum and zypper keep metadata.
 const DNF_CACHE: &str = "/var/cache/dnf";

@@ -8,8 +8,10 @@ use crate::package_manager::simulate::{self, Printed, SimulateError};
 use crate::root::Root;
 use catalog::xml;
 
+/// The tool of SUSE.
 pub const ZYPPER: &str = "zypper";
 const DNF5: &str = "dnf5";
+/// The tool of small images.
 pub const MICRODNF: &str = "microdnf";
 /// A SUSE system may have dnf too, and is meant for zypper.
 const TOOLS: [&str; 5] = [ZYPPER, DNF5, "dnf", "yum", MICRODNF];
