@@ -14,12 +14,11 @@ use domain::model::baseline::Source;
 use domain::model::content::Content;
 use domain::model::digest::Digest;
 use domain::model::inventory::Inventory;
-use domain::model::order::{self, Order, OrderError, Task};
-use domain::model::plan::{Extra, Receipt};
+use domain::model::order::{self, InstallWork, Order, OrderError, Task};
+use domain::model::plan::Receipt;
 use domain::model::problem::{Problem, ProblemCode};
 use domain::model::section::{self, PackageFacts, PerSection, Section};
 use domain::model::time::{Clock, DAY_MS, Timestamp};
-use domain::model::transaction::Change;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -391,8 +390,8 @@ impl Agent {
                 self.transport = connect(&self.parts).map_err(Setback::End)?;
                 None
             }
-            Task::Install { changes, extra } => {
-                let work = KeptWork { operation_id: order.operation_id, changes: changes.clone(), extra: *extra };
+            Task::Install(work) => {
+                let work = KeptWork { operation_id: order.operation_id, work: work.clone() };
                 self.parts.state.set_work(&work)?;
                 self.install(work).await?;
                 return Ok(false);
@@ -409,10 +408,10 @@ impl Agent {
 
     /// Installs what was kept before; its result is kept, and then the work forgotten. An agent that is killed in
     /// between does it again: what is there already needs nothing more.
-    async fn install(&mut self, work: KeptWork) -> Result<(), StateError> {
-        let KeptWork { operation_id, changes, extra } = work;
+    async fn install(&mut self, kept: KeptWork) -> Result<(), StateError> {
+        let KeptWork { operation_id, work } = kept;
         let (sources, now) = (self.sources()?, self.clock());
-        let installed = tokio::task::spawn_blocking(move || install_changes(changes, extra, &sources, &now)).await;
+        let installed = tokio::task::spawn_blocking(move || install_changes(work, &sources, &now)).await;
         let (message, receipt) = match installed {
             Ok(Ok(receipt)) => (receipt.outcome.words(), Some(receipt)),
             Ok(Err(error)) => (Some(chain(&error)), None),
@@ -428,7 +427,7 @@ impl Agent {
         let order = signed.verify(&self.identity.order_keys).map_err(|error| (String::new(), error))?;
         order::check(&order, &self.identity.node_id, self.identity.generation, self.now()).map_err(|error| (order.operation_id.clone(), error))?;
         // What this node allows is in its own configuration, whatever the server believes.
-        if matches!(order.task, Task::Install { .. }) && !self.parts.config.allows().install {
+        if matches!(order.task, Task::Install(_)) && !self.parts.config.allows().install {
             return Err((order.operation_id, OrderError::NotAllowed { task: order.task.word().to_owned() }));
         }
         Ok(order)
@@ -520,12 +519,12 @@ enum WorkError {
     Install(#[from] InstallError),
 }
 
-fn install_changes(changes: Vec<Change>, extra: Extra, sources: &[Source], now: &dyn Fn() -> Timestamp) -> Result<Receipt, WorkError> {
+fn install_changes(work: InstallWork, sources: &[Source], now: &dyn Fn() -> Timestamp) -> Result<Receipt, WorkError> {
     let root = Root::new("/");
     install::wait_for_others(&root, LOCK_PATIENCE);
     let _placed = own_repositories::place(&root, sources)?;
     let inventory = inventory::collect(&root, None, now())?;
-    let plan = install::plan(&root, &inventory, changes, extra, now())?;
+    let plan = install::plan(&root, &inventory, work.changes, work.extra, now())?;
     Ok(install::run(&root, plan, LOCK_PATIENCE, now, |phase| info!("{}", phase.words()))?)
 }
 

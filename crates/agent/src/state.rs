@@ -11,9 +11,8 @@ use api::agent_v1::OrderResult;
 use domain::model::baseline::Source;
 use domain::model::content::Content;
 use domain::model::digest::Digest;
-use domain::model::plan::Extra;
+use domain::model::order::InstallWork;
 use domain::model::section::{Heading, PackageFacts, PerSection, ReportDigest, Section};
-use domain::model::transaction::Change;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -69,10 +68,9 @@ pub struct Identity {
 pub struct KeptWork {
     /// The operation.
     pub operation_id: String,
-    /// The exact versions.
-    pub changes: Vec<Change>,
-    /// What else may happen.
-    pub extra: Extra,
+    /// What it asks.
+    #[serde(flatten)]
+    pub work: InstallWork,
 }
 
 /// A report that waits to be sent, or the one that the server has.

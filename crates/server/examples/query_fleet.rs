@@ -13,8 +13,6 @@ use axum::body::Body;
 use axum::http::{Request, header};
 use domain::model::digest::Digest;
 use domain::model::id::{IdSource, NodeId};
-use domain::model::node::Allows;
-use domain::model::organization;
 use domain::model::section::{PerSection, Section};
 use serde_json::json;
 use server::App;
@@ -173,21 +171,10 @@ async fn fill(folder: &Path, n_nodes: u32) {
         sections[Section::Packages] = content;
         reports.push(ReportRecord { number: report, node_number: number, collected_at: START, received_at: START, sections: PerSection(sections.0) });
         let record = NodeRecord {
-            number,
-            id: NodeId::create(&mut ids, START),
             machine: Some(format!("machine-{number}")),
-            account_id: organization::default_account(),
-            region_id: organization::default_region(),
-            allows: Allows::SCAN,
             agent_version: Some("0.1.0".to_owned()),
-            certificate: None,
-            certificate_expires_at: None,
             identity: Some(format!("identity-{number}")),
-            activation_id: None,
-            clone_of: None,
-            generation: 0,
-            enrolled_at: START,
-            retired_at: None,
+            ..NodeRecord::new(number, NodeId::create(&mut ids, START), START)
         };
         tx.upsert_node(&record).await.expect("a node can be written");
         states.push(NodeState {

@@ -2,6 +2,7 @@
 
 use domain::model::id::{AccountId, ActivationId, NodeId, RegionId};
 use domain::model::node::{Allows, TagSource};
+use domain::model::organization;
 use domain::model::time::Timestamp;
 
 use crate::reports::damaged_id;
@@ -40,6 +41,29 @@ pub struct NodeRecord {
     pub enrolled_at: Timestamp,
     /// When it was retired.
     pub retired_at: Option<Timestamp>,
+}
+
+impl NodeRecord {
+    /// A node that only has its number yet, in the default account and region.
+    pub fn new(number: u32, id: NodeId, enrolled_at: Timestamp) -> Self {
+        Self {
+            number,
+            id,
+            machine: None,
+            account_id: organization::default_account(),
+            region_id: organization::default_region(),
+            allows: Allows::SCAN,
+            agent_version: None,
+            certificate: None,
+            certificate_expires_at: None,
+            identity: None,
+            activation_id: None,
+            clone_of: None,
+            generation: 0,
+            enrolled_at,
+            retired_at: None,
+        }
+    }
 }
 
 /// What changes with every report or contact.

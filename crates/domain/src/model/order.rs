@@ -23,12 +23,7 @@ pub enum Task {
     /// Stop for good.
     Retire,
     /// Install these versions.
-    Install {
-        /// The exact versions.
-        changes: Vec<Change>,
-        /// What else may happen.
-        extra: Extra,
-    },
+    Install(InstallWork),
     /// Trust other keys from now on.
     Trust {
         /// Keys that orders may be signed with, in hexadecimal digits.
@@ -36,6 +31,15 @@ pub enum Task {
         /// Certificates that the server may show, in PEM.
         authorities: String,
     },
+}
+
+/// What an install asks of one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstallWork {
+    /// The exact versions.
+    pub changes: Vec<Change>,
+    /// What else may happen.
+    pub extra: Extra,
 }
 
 impl Task {
@@ -47,7 +51,7 @@ impl Task {
             Self::Report => "report",
             Self::Renew => "renew",
             Self::Retire => "retire",
-            Self::Install { .. } => "install",
+            Self::Install(_) => "install",
             Self::Trust { .. } => "trust",
         }
     }

@@ -9,7 +9,7 @@ use domain::model::baseline::Source;
 use domain::model::digest::Digest;
 use domain::model::id::{NodeId, OperationId};
 use domain::model::node::TagSource;
-use domain::model::order::{Order, Task};
+use domain::model::order::{InstallWork, Order, Task};
 use domain::model::plan::Extra;
 use domain::model::section::ReportDigest;
 use domain::model::time::{HOUR_MS, Timestamp};
@@ -17,7 +17,6 @@ use store::AuditEntry;
 use store::nodes::{NodeEvent, NodeRecord};
 
 use crate::App;
-use crate::actions::operations::InstallWork;
 use crate::actions::{ActionError, operations};
 use crate::fleet::{IncomingContent, IncomingReport, Node, Outcome, PackageFactsRow, State};
 use crate::keys::IssuedCertificate;
@@ -326,8 +325,8 @@ async fn next_order(app: &App, agent: &Agent) -> Result<Option<SignedOrder>, Act
     app.fleet().write().replace_record(record);
     let task = match claimed.kind.as_str() {
         "install" => {
-            let work = claimed.work.as_deref().and_then(|work| serde_json::from_str(work).ok()).unwrap_or(InstallWork { changes: Vec::new(), extra: Extra::None });
-            Task::Install { changes: work.changes, extra: work.extra }
+            let work = claimed.work.as_deref().and_then(|work| serde_json::from_str(work).ok());
+            Task::Install(work.unwrap_or(InstallWork { changes: Vec::new(), extra: Extra::None }))
         }
         "trust" => Task::Trust { order_keys: app.keys().order_keys(), authorities: app.keys().authorities() },
         other => Task::parse(other).unwrap_or(Task::Scan),

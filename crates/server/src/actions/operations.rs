@@ -4,10 +4,9 @@ use api::v1::operation::{CreateOperation, InstallWish, NODES_MAX, OperationKind}
 use domain::model::compliance::PatchState;
 use domain::model::glob::{self, Case};
 use domain::model::id::{NodeId, OperationId};
+use domain::model::order::InstallWork;
 use domain::model::plan::{Extra, Receipt};
 use domain::model::scan_report::PatchRow;
-use domain::model::transaction::Change;
-use serde::{Deserialize, Serialize};
 use store::AuditEntry;
 use store::operations::{Claimed, InvocationRecord, InvocationState, OperationRecord, request_digest};
 
@@ -72,15 +71,6 @@ pub async fn request(app: &App, caller: &Caller, body: &CreateOperation, idempot
         app.fleet().wake(number);
     }
     Ok((operation, invocations))
-}
-
-/// What an install asks of one node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstallWork {
-    /// The exact versions.
-    pub changes: Vec<Change>,
-    /// What else may happen.
-    pub extra: Extra,
 }
 
 /// The versions that each node lacks at this moment and that are wished for.

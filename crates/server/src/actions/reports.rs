@@ -4,8 +4,6 @@ use std::collections::HashMap;
 
 use domain::model::id::NodeId;
 use domain::model::inventory::Inventory;
-use domain::model::node::Allows;
-use domain::model::organization;
 use domain::model::section::{self, PackageFacts, Section};
 use store::AuditEntry;
 use store::nodes::NodeRecord;
@@ -40,23 +38,7 @@ async fn find_or_enroll(app: &App, inventory: &Inventory) -> Result<(u32, NodeId
     if let Some(known) = known {
         return Ok(known);
     }
-    let record = NodeRecord {
-        number,
-        id: app.create_id(|ids| NodeId::create(ids, now)),
-        machine: inventory.machine.clone(),
-        account_id: organization::default_account(),
-        region_id: organization::default_region(),
-        allows: Allows::SCAN,
-        agent_version: None,
-        certificate: None,
-        certificate_expires_at: None,
-        identity: None,
-        activation_id: None,
-        clone_of: None,
-        generation: 0,
-        enrolled_at: now,
-        retired_at: None,
-    };
+    let record = NodeRecord { machine: inventory.machine.clone(), ..NodeRecord::new(number, app.create_id(|ids| NodeId::create(ids, now)), now) };
     let node = Node::new(record, inventory.name.clone());
     let mut tx = app.database().write().await?;
     tx.upsert_node(&node.record).await?;

@@ -409,8 +409,6 @@ mod tests {
     use std::sync::Arc;
 
     use domain::model::id::{IdSource, NodeId};
-    use domain::model::node::Allows;
-    use domain::model::organization;
     use domain::model::section::{self, Section};
     use store::Database;
     use store::nodes::NodeRecord;
@@ -426,23 +424,7 @@ mod tests {
         let folder = testkit::folder();
         let database = Database::open_sqlite(&folder.path().join("fettle.db"), 0).await.unwrap();
         let fleet = Fleet::load(&database, Arc::new(TestClock::default())).await.unwrap();
-        let record = NodeRecord {
-            number: 0,
-            id: NodeId::create(&mut IdSource::seeded(1), START),
-            machine: None,
-            account_id: organization::default_account(),
-            region_id: organization::default_region(),
-            allows: Allows::SCAN,
-            agent_version: None,
-            certificate: None,
-            certificate_expires_at: None,
-            identity: None,
-            activation_id: None,
-            clone_of: None,
-            generation: 0,
-            enrolled_at: START,
-            retired_at: None,
-        };
+        let record = NodeRecord::new(0, NodeId::create(&mut IdSource::seeded(1), START), START);
         fleet.write().insert(Node::new(record, "web-1".to_owned()));
         let inventory = inventories::debian("web-1", 20, 1, START);
         let (heading, sections) = section::write(&inventory);

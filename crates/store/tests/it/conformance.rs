@@ -34,21 +34,14 @@ use testkit::clock::START;
 
 fn node(number: u32, ids: &mut IdSource) -> NodeRecord {
     NodeRecord {
-        number,
-        id: NodeId::create(ids, START),
         machine: Some(format!("machine-{number}")),
-        account_id: organization::default_account(),
-        region_id: organization::default_region(),
         allows: Allows { install: true, ..Allows::SCAN },
         agent_version: Some("0.1.0".into()),
         certificate: Some(format!("serial-{number}")),
         certificate_expires_at: Some(START),
         identity: Some("identity".into()),
-        activation_id: None,
-        clone_of: None,
         generation: 7,
-        enrolled_at: START,
-        retired_at: None,
+        ..NodeRecord::new(number, NodeId::create(ids, START), START)
     }
 }
 
