@@ -2,7 +2,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
@@ -67,8 +68,11 @@ pub fn run(program: &'static str, arguments: &[&str]) -> Result<String, CommandE
 /// kernel's file systems. They are mounted in a namespace of their own, and gone with it.
 const ENTER: &str = "umask 022 && mount --rbind /dev \"$0/dev\" && mount -t proc proc \"$0/proc\" && mount -t tmpfs tmpfs \"$0/run\" && exec chroot \"$0\" \"$@\"";
 
+/// Hears each line that a tool prints, as it comes.
+pub type Watch<'a> = &'a mut dyn FnMut(&str);
+
 /// Runs a tool that changes a system. Nobody is asked anything, and in a folder no service is started.
-pub fn change(root: &Root, program: &'static str, arguments: &[&str], patience: Duration) -> Result<Output, CommandError> {
+pub fn change(root: &Root, program: &'static str, arguments: &[&str], patience: Duration, watch: Watch<'_>) -> Result<Output, CommandError> {
     let mut command = if root.is_running_system() {
         // Scripts of packages make files for everybody; this process makes none.
         let mut command = Command::new("sh");
@@ -84,7 +88,15 @@ pub fn change(root: &Root, program: &'static str, arguments: &[&str], patience: 
     if !root.is_running_system() {
         command.env("SYSTEMD_OFFLINE", "1");
     }
-    finish_in_file(command, program, patience)
+    finish_in_file(command, program, patience, watch)
+}
+
+/// Runs a program that the node's administrator named, with what it is told in its environment.
+pub fn hook(program: &[String], environment: &[(&str, String)], patience: Duration, watch: Watch<'_>) -> Result<Output, CommandError> {
+    let [path, arguments @ ..] = program else { return Err(CommandError::Start { program: "hook", source: io::ErrorKind::InvalidInput.into() }) };
+    let mut command = Command::new(path);
+    let command = plain(command.args(arguments).process_group(0)).envs(environment.iter().map(|(name, value)| (name, value)));
+    finish_in_file(command, "hook", patience, watch)
 }
 
 /// Runs a tool of a system; one in a folder sees that folder as its root.
@@ -110,14 +122,17 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs a tool whose output goes to a file that nobody else sees. A pipe would break when this process is killed, and
 /// with it a package manager in the middle of its work.
-fn finish_in_file(command: &mut Command, program: &'static str, patience: Duration) -> Result<Output, CommandError> {
+fn finish_in_file(command: &mut Command, program: &'static str, patience: Duration, watch: Watch<'_>) -> Result<Output, CommandError> {
     let start = |source| CommandError::Start { program, source };
     let mut file = hidden_file().map_err(start)?;
     let (stdout, stderr) = (file.try_clone().map_err(start)?, file.try_clone().map_err(start)?);
     let mut child = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn().map_err(start)?;
     let mut n_looks = patience.as_millis() / PAUSE.as_millis();
+    let mut lines = Lines::default();
     let status = loop {
-        match child.try_wait().map_err(start)? {
+        let ended = child.try_wait().map_err(start)?;
+        lines.tell(&file, watch);
+        match ended {
             Some(status) => break status,
             None if n_looks == 0 => {
                 // It may have ended by itself in this very moment.
@@ -133,6 +148,26 @@ fn finish_in_file(command: &mut Command, program: &'static str, patience: Durati
     file.seek(SeekFrom::Start(0)).map_err(start)?;
     file.take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes).map_err(start)?;
     Ok(Output { code: status.code(), stdout: String::from_utf8_lossy(&bytes).into_owned(), stderr: String::new() })
+}
+
+/// How far the lines of a growing file were told.
+#[derive(Default)]
+struct Lines {
+    told: u64,
+}
+
+impl Lines {
+    /// Most bytes that are looked at in one go.
+    const PIECE_BYTES: usize = 64 * 1024;
+
+    fn tell(&mut self, file: &File, watch: Watch<'_>) {
+        let mut piece = vec![0; Self::PIECE_BYTES];
+        // What cannot be read now is told the next time, or never: it is only for whoever watches.
+        let Ok(n) = file.read_at(&mut piece, self.told) else { return };
+        let Some(end) = piece[..n].iter().rposition(|byte| *byte == b'\n') else { return };
+        self.told += end as u64 + 1;
+        String::from_utf8_lossy(&piece[..end]).lines().for_each(watch);
+    }
 }
 
 /// A file without a name, where only root may make one.

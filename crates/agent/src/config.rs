@@ -1,10 +1,13 @@
 //! The agent's own configuration: where the server is, and what this node allows at all. Only this
 //! machine's administrator can change it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use domain::model::node::Allows;
 use serde::{Deserialize, Serialize};
+
+use crate::install::Hook;
 
 /// Where the configuration is when nothing else is said.
 pub const CONFIG_PATH: &str = "/etc/fettle/agent.yaml";
@@ -22,6 +25,9 @@ pub struct AgentConfig {
     /// What may be done to this node besides scanning it: install, reboot, hooks.
     #[serde(default)]
     pub allows: Vec<String>,
+    /// Programs that runs may call by these names, when hooks are allowed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hooks: BTreeMap<String, Hook>,
     /// Where the agent keeps its state.
     #[serde(default = "state_path")]
     pub state: PathBuf,
@@ -73,7 +79,15 @@ pub enum ConfigError {
 impl AgentConfig {
     /// The configuration of a node that joins a server.
     pub fn new(server: &str, state: &Path) -> Self {
-        Self { server: server.trim_end_matches('/').to_owned(), allows: Vec::new(), state: state.to_owned(), custom_inventory: custom_path(), proxy: None, cloud_metadata: true }
+        Self {
+            server: server.trim_end_matches('/').to_owned(),
+            allows: Vec::new(),
+            hooks: BTreeMap::new(),
+            state: state.to_owned(),
+            custom_inventory: custom_path(),
+            proxy: None,
+            cloud_metadata: true,
+        }
     }
 
     /// Reads a file.
@@ -88,6 +102,9 @@ impl AgentConfig {
     fn check(&self) -> Result<(), String> {
         if !self.server.starts_with("https://") {
             return Err(format!("server: `{}` does not begin with https://", self.server));
+        }
+        if let Some((name, _)) = self.hooks.iter().find(|(_, hook)| !hook.program.first().is_some_and(|program| program.starts_with('/'))) {
+            return Err(format!("hooks: `{name}` needs a program with its whole path, such as [/usr/local/bin/{name}]"));
         }
         Allows::parse(&self.allows.join(" ")).map(drop).map_err(|error| format!("allows: {error}"))
     }
@@ -140,6 +157,7 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         assert!(read("server: http://a").unwrap_err().contains("does not begin with https://"));
+        assert!(read("server: https://a\nhooks: {drain: {program: [drain]}}").unwrap_err().contains("`drain` needs a program with its whole path"));
         assert!(read("server: https://a\nallows: [root]").unwrap_err().contains("`root` is nothing that a node can allow"));
         let unknown = read("server: https://a\nalows: []").unwrap_err();
         assert!(unknown.contains("alows") && unknown.contains("line 2"), "{unknown}");

@@ -3,6 +3,7 @@
 //! A scan reads one root folder, `/` or another, and never changes it. `run` is the life of an
 //! agent: everything goes out from it, and its own configuration says what it may be asked.
 
+mod active_run;
 mod certificate;
 mod cloud;
 mod command;

@@ -54,6 +54,12 @@ fn booted_at(statistics: &str) -> Option<Timestamp> {
 /// What takes effect only after a boot on rpm systems: the list of dnf's own `needs-restarting`.
 const NEED_REBOOT: [&str; 10] = ["kernel", "kernel-core", "kernel-rt", "glibc", "linux-firmware", "systemd", "dbus", "dbus-broker", "dbus-daemon", "microcode_ctl"];
 
+/// Whether a package is in effect only after a boot, by its name.
+pub fn needs_boot(name: &str) -> bool {
+    let is_kernel = |name: &str| ["linux-image-", "linux-lts", "linux-virt", "linux-zen", "kernel-default"].iter().any(|start| name.starts_with(start));
+    NEED_REBOOT.contains(&name) || RPM_KERNELS.contains(&name) || is_kernel(name) || ["linux", "libc6"].contains(&name)
+}
+
 /// Packages that were installed after the boot and need one: those of the list, and those whose advisory
 /// suggests it. Marks them. dpkg and apk say of no package when it was installed, so this is for rpm and pacman.
 fn installed_since(booted_at: Timestamp, packages: &mut [InstalledPackage]) -> Option<String> {

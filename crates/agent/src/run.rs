@@ -5,31 +5,36 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::agent_v1::{CheckIn, Hello, OrderResult, Report, ReportFrame, SignedOrder, send_unasked};
+use api::agent_v1::{CheckIn, Hello, OrderResult, Orders, Report, ReportFrame, RunProgress, SignedOrder, send_unasked};
 use api::error::ErrorCode;
 use domain::model::baseline::Source;
 use domain::model::content::Content;
 use domain::model::digest::Digest;
 use domain::model::inventory::Inventory;
 use domain::model::order::{self, InstallWork, Order, OrderError, Task};
-use domain::model::plan::Receipt;
+use domain::model::plan::RebootRule;
 use domain::model::problem::{Problem, ProblemCode};
+use domain::model::receipt::Receipt;
+use domain::model::run::{Progress, Run};
 use domain::model::section::{self, PackageFacts, PerSection, Section};
 use domain::model::time::{Clock, DAY_MS, Timestamp};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::active_run::{ActiveRun, Parts, Update, WorkError};
 use crate::config::AgentConfig;
 use crate::enroll::{self, EnrollError};
-use crate::install::{self, InstallError};
-use crate::inventory::{self, CollectError};
+use crate::host;
+use crate::install;
+use crate::inventory;
 use crate::package_manager::apt;
-use crate::package_manager::own_repositories::{self, SourceError};
+use crate::package_manager::own_repositories;
 use crate::root::Root;
-use crate::state::{Identity, KeptReport, KeptWork, StateError, StateFolder};
+use crate::state::{Identity, KeptReport, StateError, StateFolder};
 use crate::transport::{Transport, TransportError, Trust};
 
 /// What an agent needs from its process.
@@ -67,6 +72,9 @@ pub enum RunError {
     /// An identity of its own could not be got.
     #[error(transparent)]
     Enroll(#[from] EnrollError),
+    /// A run replaced code that this process has mapped: it is to be started anew.
+    #[error("this agent runs code that was replaced")]
+    Outdated,
 }
 
 /// The shortest and the longest wait before the server is tried again.
@@ -81,7 +89,18 @@ const REPORT_ROUNDS_MAX: usize = 4;
 pub async fn run(parts: AgentParts, stop: impl Future<Output = ()>) -> Result<(), RunError> {
     let identity = parts.state.identity()?.ok_or(RunError::NotEnrolled)?;
     let transport = connect(&parts)?;
-    let agent = Agent { boot: enroll::boot(&Root::new("/")), parts, identity, transport, scan_seconds: 3600, poll_seconds: 50, tags: None, unkept: None };
+    let agent = Agent {
+        boot: enroll::boot(&Root::new("/")),
+        parts,
+        identity,
+        transport,
+        scan_seconds: 3600,
+        poll_seconds: 50,
+        tags: None,
+        unkept: None,
+        active: None,
+        own_change_at: None,
+    };
     tokio::select! {
         ended = agent.live() => ended,
         () = stop => Ok(()),
@@ -94,6 +113,8 @@ fn connect(parts: &AgentParts) -> Result<Transport, RunError> {
     Ok(Transport::new(&parts.config.server, parts.config.proxy.as_deref(), &trust, Some((&key, &certificate)))?)
 }
 
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
 struct Agent {
     parts: AgentParts,
     identity: Identity,
@@ -105,6 +126,10 @@ struct Agent {
     tags: Option<BTreeMap<String, String>>,
     /// The newest report, when the disk has no room for it.
     unkept: Option<Unkept>,
+    /// The run that goes on.
+    active: Option<ActiveRun>,
+    /// When putting repositories of a baseline in place last changed the lists.
+    own_change_at: Option<Timestamp>,
 }
 
 /// A report in memory.
@@ -158,7 +183,10 @@ impl Agent {
                 }
             }
             // Agents that lost the server together must not come back together.
-            tokio::time::sleep(self.jitter(wait)).await;
+            let again_at = Instant::now() + self.jitter(wait);
+            while let Some(update) = next_update(&mut self.active, again_at).await {
+                self.hear_alone(update).await?;
+            }
             wait = (wait * 2).min(RETRY_MAX);
             self.scan_if_due(&mut next_scan).await;
         }
@@ -193,42 +221,124 @@ impl Agent {
         info!("connected to {} as {}", self.parts.config.server, self.identity.node_id);
         (self.scan_seconds, self.poll_seconds) = (welcome.scan_seconds, welcome.poll_seconds);
         *wait = RETRY_MIN;
-        if let Some(work) = self.parts.state.work()? {
+        if self.active.is_none()
+            && let Some(run) = self.parts.state.run()?
+        {
             info!("an install that was begun before this agent started goes on");
-            self.install(work).await?;
+            self.start(run)?;
         }
         self.send_results().await?;
         self.send_waiting().await?;
+        let mut asking: Option<BoxFuture<Result<Orders, TransportError>>> = None;
         loop {
             if self.certificate_needs_renewal() {
                 self.renew().await?;
+                asking = None;
             }
             if self.scan_if_due(next_scan).await {
                 self.send_waiting().await?;
             }
-            let orders = tokio::select! {
-                orders = self.transport.orders(&self.boot, self.poll_seconds) => orders?,
-                () = tokio::time::sleep_until(*next_scan) => continue,
+            let ask = || {
+                let (transport, boot, poll_seconds) = (self.transport.clone(), self.boot.clone(), self.poll_seconds);
+                Box::pin(async move { transport.orders(&boot, poll_seconds).await }) as BoxFuture<_>
             };
-            for signed in &orders.orders {
-                if self.obey(signed).await? {
-                    return Ok(());
+            tokio::select! {
+                orders = asking.get_or_insert_with(ask) => {
+                    asking = None;
+                    for signed in &orders?.orders {
+                        if self.obey(signed).await? {
+                            return Ok(());
+                        }
+                        self.send_results().await?;
+                        self.send_waiting().await?;
+                    }
+                    if self.active.is_none() && self.packages_changed() {
+                        *next_scan = Instant::now();
+                    }
                 }
-                self.send_results().await?;
-                self.send_waiting().await?;
-            }
-            if self.packages_changed() {
-                *next_scan = Instant::now();
+                // The question stays open meanwhile: an order may be on its way.
+                update = next_update(&mut self.active, *next_scan) => if let Some(update) = update {
+                    self.hear(update).await?;
+                },
             }
         }
     }
 
+    /// Tells the server what is new of a run. Nothing depends on its being heard.
+    async fn hear(&mut self, update: Update) -> Result<(), Setback> {
+        let operation_id = self.active.as_ref().map(|active| active.operation_id().to_owned()).unwrap_or_default();
+        match update {
+            Update::Progress(progress) => self.tell(operation_id, progress).await,
+            Update::GoesDown(progress, answer) => {
+                info!("the system boots for operation {operation_id}");
+                self.tell(operation_id, progress).await;
+                let _ = answer.send(());
+            }
+            Update::Ended(ended) => {
+                self.end_run(*ended).await?;
+                self.send_results().await?;
+                self.send_waiting().await?;
+                if host::is_outdated(&Root::new("/")) {
+                    return Err(Setback::End(RunError::Outdated));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, operation_id: String, progress: Progress) {
+        if let Err(error) = self.transport.progress(&RunProgress { operation_id, progress }).await {
+            warn!(error = %chain(&error), "how far the run is could not be told");
+        }
+    }
+
+    /// The same while the server is away.
+    async fn hear_alone(&mut self, update: Update) -> Result<(), StateError> {
+        match update {
+            Update::Progress(_) => {}
+            Update::GoesDown(_, answer) => drop(answer.send(())),
+            Update::Ended(ended) => self.end_run(*ended).await?,
+        }
+        Ok(())
+    }
+
+    /// Starts a run, or goes on with one.
+    fn start(&mut self, run: Run) -> Result<(), StateError> {
+        let parts = Parts {
+            config: self.parts.config.clone(),
+            state: self.parts.state.clone(),
+            cache: self.parts.cache.clone(),
+            sources: self.sources()?,
+            boot: self.boot.clone(),
+            now: Box::new(self.clock()),
+        };
+        self.active = Some(ActiveRun::start(run, parts));
+        Ok(())
+    }
+
+    /// Keeps the result of the run, and then forgets it. An agent that is killed in between ends it once more.
+    async fn end_run(&mut self, ended: Result<Receipt, WorkError>) -> Result<(), StateError> {
+        let Some(active) = self.active.take() else { return Ok(()) };
+        let result = OrderResult::new(active.operation_id());
+        let result = match ended {
+            Ok(receipt) => OrderResult { message: receipt.words(), succeeded: receipt.is_good(), receipt: Some(Box::new(receipt)), ..result },
+            Err(error) => OrderResult { message: Some(chain(&error)), ..result },
+        };
+        self.keep_result(result)?;
+        self.parts.state.forget_run()?;
+        self.scan(false).await;
+        Ok(())
+    }
+
     /// Scans when it is time; whether it did. The next time is spread by who this is.
     async fn scan_if_due(&mut self, next_scan: &mut Instant) -> bool {
+        // What a run is in the middle of is no inventory; it ends with one.
         if Instant::now() < *next_scan {
             return false;
         }
-        self.scan(false).await;
+        if self.active.is_none() {
+            self.scan(false).await;
+        }
         let period = Duration::from_secs(u64::from(self.scan_seconds.max(1)));
         *next_scan = Instant::now() + self.jitter(period / 8) + period * 7 / 8;
         true
@@ -244,12 +354,14 @@ impl Agent {
             Err(error) => return Some(note(&error)),
         };
         let (cache, custom, now) = (self.parts.cache.clone(), self.parts.config.custom_inventory.clone(), self.clock());
+        let has_sources = !sources.is_empty();
         let collected = tokio::task::spawn_blocking(move || collect(&cache, &custom, refresh, &sources, &now)).await;
         let mut inventory = match collected {
             Ok(Ok(inventory)) => inventory,
             Ok(Err(error)) => return Some(note(&error)),
             Err(error) => return Some(note(&error)),
         };
+        self.own_change_at = if has_sources { changed_at() } else { None };
         inventory.host.tags.extend(self.tags.clone().unwrap_or_default());
         let (heading, sections) = section::write(&inventory);
         let fresh = Unkept { report: KeptReport { heading, sections: sections.digests() }, sections, facts: PackageFacts::of_all(&inventory) };
@@ -366,14 +478,20 @@ impl Agent {
             Ok(order) => order,
             Err((operation_id, error)) => {
                 warn!(%error, "an order was refused");
-                self.keep_result(OrderResult { operation_id, succeeded: false, refused: true, message: Some(format!("refused: {error}")), receipt: None })?;
+                self.keep_result(OrderResult { refused: true, message: Some(format!("refused: {error}")), ..OrderResult::new(&operation_id) })?;
                 return Ok(false);
             }
         };
-        // Seen is seen, whatever comes of it: it will not be begun twice.
+        info!("order {}: {}", order.operation_id, order.task.word());
+        let is_known = self.active.as_ref().is_some_and(|active| active.operation_id() == order.operation_id);
+        if let Task::Install(work) = &order.task
+            && !is_known
+        {
+            // Kept before it counts as seen: whatever happens in between, it is begun, and once.
+            self.parts.state.set_run(&Run::new(order.operation_id.clone(), work.clone(), self.now()))?;
+        }
         self.identity.generation = order.generation;
         self.parts.state.set_identity(&self.identity)?;
-        info!("order {}: {}", order.operation_id, order.task.word());
         self.parts.state.set_sources(&order.sources)?;
         let failure = match &order.task {
             Task::Scan => self.scan(false).await,
@@ -390,10 +508,21 @@ impl Agent {
                 self.transport = connect(&self.parts).map_err(Setback::End)?;
                 None
             }
-            Task::Install(work) => {
-                let work = KeptWork { operation_id: order.operation_id, work: work.clone() };
-                self.parts.state.set_work(&work)?;
-                self.install(work).await?;
+            Task::Install(_) => {
+                if let Some(run) = self.parts.state.run()?.filter(|_| !is_known) {
+                    self.start(run)?;
+                }
+                return Ok(false);
+            }
+            Task::Cancel => {
+                if let Some(active) = self.active.as_ref().filter(|_| is_known) {
+                    active.cancel();
+                }
+                return Ok(false);
+            }
+            Task::Plan(work) => {
+                let result = self.plan(work.clone()).await?;
+                self.keep_result(OrderResult { operation_id: order.operation_id, ..result })?;
                 return Ok(false);
             }
             Task::Retire => {
@@ -402,33 +531,41 @@ impl Agent {
                 return Ok(true);
             }
         };
-        self.keep_result(OrderResult { operation_id: order.operation_id, succeeded: failure.is_none(), refused: false, message: failure, receipt: None })?;
+        self.keep_result(OrderResult { succeeded: failure.is_none(), message: failure, ..OrderResult::new(&order.operation_id) })?;
         Ok(false)
     }
 
-    /// Installs what was kept before; its result is kept, and then the work forgotten. An agent that is killed in
-    /// between does it again: what is there already needs nothing more.
-    async fn install(&mut self, kept: KeptWork) -> Result<(), StateError> {
-        let KeptWork { operation_id, work } = kept;
-        let (sources, now) = (self.sources()?, self.clock());
-        let installed = tokio::task::spawn_blocking(move || install_changes(work, &sources, &now)).await;
-        let (message, receipt) = match installed {
-            Ok(Ok(receipt)) => (receipt.outcome.words(), Some(receipt)),
-            Ok(Err(error)) => (Some(chain(&error)), None),
-            Err(error) => (Some(error.to_string()), None),
-        };
-        self.keep_result(OrderResult { operation_id, succeeded: message.is_none(), refused: false, message, receipt: receipt.map(Box::new) })?;
-        self.parts.state.forget_work()?;
-        self.scan(false).await;
-        Ok(())
+    /// What an install would do.
+    async fn plan(&self, work: InstallWork) -> Result<OrderResult, StateError> {
+        let (sources, kept, cache, now) = (self.sources()?, self.parts.state.way_back(), self.parts.cache.clone(), self.clock());
+        let planned = tokio::task::spawn_blocking(move || {
+            let root = Root::new("/");
+            install::wait_for_others(&root, PLAN_PATIENCE);
+            let _placed = own_repositories::place(&root, &sources)?;
+            let inventory = inventory::collect(&root, Some(&cache), now())?;
+            Ok::<_, WorkError>(install::plan_and_foresee(&root, &inventory, &work, &kept, now())?)
+        });
+        let result = OrderResult::new("");
+        Ok(match planned.await {
+            Ok(Ok(plan)) => OrderResult { succeeded: true, plan: Some(Box::new(plan)), ..result },
+            Ok(Err(error)) => OrderResult { message: Some(chain(&error)), ..result },
+            Err(error) => OrderResult { message: Some(error.to_string()), ..result },
+        })
     }
 
     fn check(&self, signed: &SignedOrder) -> Result<Order, (String, OrderError)> {
         let order = signed.verify(&self.identity.order_keys).map_err(|error| (String::new(), error))?;
         order::check(&order, &self.identity.node_id, self.identity.generation, self.now()).map_err(|error| (order.operation_id.clone(), error))?;
         // What this node allows is in its own configuration, whatever the server believes.
-        if matches!(order.task, Task::Install(_)) && !self.parts.config.allows().install {
-            return Err((order.operation_id, OrderError::NotAllowed { task: order.task.word().to_owned() }));
+        let allows = self.parts.config.allows();
+        let forbidden = match &order.task {
+            Task::Install(_) if !allows.install => Some("install"),
+            Task::Install(work) if work.terms.reboot == RebootRule::Always && !allows.reboot => Some("reboot"),
+            Task::Install(work) if work.terms.hooks.names().next().is_some() && !allows.hooks => Some("hooks"),
+            _ => None,
+        };
+        if let Some(task) = forbidden {
+            return Err((order.operation_id, OrderError::NotAllowed { task: task.to_owned() }));
         }
         Ok(order)
     }
@@ -497,36 +634,30 @@ impl Agent {
 
     /// Whether packages or lists changed since the last inventory: somebody worked on this machine.
     fn packages_changed(&self) -> bool {
-        let root = Root::new("/");
-        let watched = inventory::package_manager(&root).map(|manager| manager.watched(&root)).unwrap_or_default();
-        let changed_at = watched.iter().filter_map(|path| root.modified_at(&path.to_string_lossy())).max();
+        let changed_at = changed_at().filter(|changed_at| Some(*changed_at) != self.own_change_at);
         let collected_at = self.parts.state.acknowledged().ok().flatten().map(|report| report.heading.collected_at);
         changed_at.zip(collected_at).is_some_and(|(changed_at, collected_at)| changed_at.plus_millis(self.identity.clock_behind_ms) > collected_at)
     }
 }
 
-/// How long another program that changes packages is waited for.
-const LOCK_PATIENCE: Duration = Duration::from_mins(10);
-
-/// What keeps a node from being scanned or patched.
-#[derive(Debug, thiserror::Error)]
-enum WorkError {
-    #[error("the baseline's own repositories cannot be used")]
-    Sources(#[from] SourceError),
-    #[error(transparent)]
-    Collect(#[from] CollectError),
-    #[error(transparent)]
-    Install(#[from] InstallError),
-}
-
-fn install_changes(work: InstallWork, sources: &[Source], now: &dyn Fn() -> Timestamp) -> Result<Receipt, WorkError> {
+/// When packages or lists last changed.
+fn changed_at() -> Option<Timestamp> {
     let root = Root::new("/");
-    install::wait_for_others(&root, LOCK_PATIENCE);
-    let _placed = own_repositories::place(&root, sources)?;
-    let inventory = inventory::collect(&root, None, now())?;
-    let plan = install::plan(&root, &inventory, work.changes, work.extra, now())?;
-    Ok(install::run(&root, plan, LOCK_PATIENCE, now, |phase| info!("{}", phase.words()))?)
+    let watched = inventory::package_manager(&root).map(|manager| manager.watched(&root)).unwrap_or_default();
+    watched.iter().filter_map(|path| root.modified_at(&path.to_string_lossy())).max()
 }
+
+/// What is new of a run, if anything is before `until`.
+async fn next_update(active: &mut Option<ActiveRun>, until: Instant) -> Option<Update> {
+    let Some(active) = active else {
+        tokio::time::sleep_until(until).await;
+        return None;
+    };
+    tokio::time::timeout_at(until, active.next()).await.ok()
+}
+
+/// How long another program that changes packages is waited for before a plan is made.
+const PLAN_PATIENCE: Duration = Duration::from_secs(20);
 
 fn collect(cache: &std::path::Path, custom: &std::path::Path, refresh: bool, sources: &[Source], now: &dyn Fn() -> Timestamp) -> Result<Inventory, WorkError> {
     let root = Root::new("/");

@@ -11,7 +11,7 @@ use api::agent_v1::OrderResult;
 use domain::model::baseline::Source;
 use domain::model::content::Content;
 use domain::model::digest::Digest;
-use domain::model::order::InstallWork;
+use domain::model::run::Run;
 use domain::model::section::{Heading, PackageFacts, PerSection, ReportDigest, Section};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -61,16 +61,6 @@ pub struct Identity {
     /// What the clock of this machine is behind the server's, in milliseconds.
     #[serde(default)]
     pub clock_behind_ms: i64,
-}
-
-/// An install, kept from before it begins until its result is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeptWork {
-    /// The operation.
-    pub operation_id: String,
-    /// What it asks.
-    #[serde(flatten)]
-    pub work: InstallWork,
 }
 
 /// A report that waits to be sent, or the one that the server has.
@@ -222,19 +212,24 @@ impl StateFolder {
         Ok(())
     }
 
-    /// The install that was begun and has not ended.
-    pub fn work(&self) -> Result<Option<KeptWork>, StateError> {
-        self.read_json("work.json")
+    /// The run that was begun, and whose result is not kept.
+    pub fn run(&self) -> Result<Option<Run>, StateError> {
+        self.read_json("run.json")
     }
 
-    /// An install is about to begin.
-    pub fn set_work(&self, work: &KeptWork) -> Result<(), StateError> {
-        self.write_json("work.json", work)
+    /// How far a run is.
+    pub fn set_run(&self, run: &Run) -> Result<(), StateError> {
+        self.write_json("run.json", run)
     }
 
-    /// It has ended.
-    pub fn forget_work(&self) -> Result<(), StateError> {
-        self.remove("work.json")
+    /// Its result is kept.
+    pub fn forget_run(&self) -> Result<(), StateError> {
+        self.remove("run.json")
+    }
+
+    /// The folder for what leads back from runs.
+    pub fn way_back(&self) -> String {
+        self.path.join("way-back").display().to_string()
     }
 
     /// Repositories that take the place of the node's own, as the last order said.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::agent_v1::{CheckIn, Enroll, Enrolled, Hello, OrderResult, Orders, Renew, ReportAnswer, ReportFrame, Welcome};
+use api::agent_v1::{CheckIn, Enroll, Enrolled, Hello, OrderResult, Orders, Renew, ReportAnswer, ReportFrame, RunProgress, Welcome};
 use api::error::{ErrorCode, Problem};
 use domain::model::digest::Digest;
 use rustls::client::WebPkiServerVerifier;
@@ -126,6 +126,12 @@ impl Transport {
     /// Says how an order ended.
     pub async fn finish_order(&self, result: &OrderResult) -> Result<(), TransportError> {
         let response = self.send(self.http.post(self.url("orders")).json(result).timeout(ANSWER_PATIENCE)).await?;
+        if response.status().is_success() { Ok(()) } else { Err(self.refused(response).await) }
+    }
+
+    /// Says how far a run is.
+    pub async fn progress(&self, progress: &RunProgress) -> Result<(), TransportError> {
+        let response = self.send(self.http.post(self.url("progress")).json(progress).timeout(ANSWER_PATIENCE)).await?;
         if response.status().is_success() { Ok(()) } else { Err(self.refused(response).await) }
     }
 

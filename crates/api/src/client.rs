@@ -1,7 +1,8 @@
 //! A typed client of version 1.
 
 use domain::model::inventory::Inventory;
-use domain::model::plan::Receipt;
+use domain::model::plan::Plan;
+use domain::model::receipt::Receipt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -271,6 +272,16 @@ impl Client {
     /// One operation.
     pub async fn operation(&self, id: &str) -> Result<Operation, ClientError> {
         self.get(&format!("/operations/{id}"), &()).await
+    }
+
+    /// Asks the nodes of an operation to stop.
+    pub async fn cancel_operation(&self, id: &str) -> Result<Operation, ClientError> {
+        self.post(&format!("/operations/{id}/cancel"), &()).await
+    }
+
+    /// What an install would do on a node.
+    pub async fn plan(&self, operation: &str, node: &str) -> Result<Plan, ClientError> {
+        self.get(&format!("/operations/{operation}/plans/{node}"), &()).await
     }
 
     /// What came of an install on a node.

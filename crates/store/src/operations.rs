@@ -2,6 +2,7 @@
 
 use domain::model::digest::Digest;
 use domain::model::id::{NodeId, OperationId};
+use domain::model::run::Progress;
 use domain::model::time::Timestamp;
 
 use crate::dialect;
@@ -18,10 +19,12 @@ pub enum InvocationState {
     Succeeded,
     /// Not done.
     Failed,
+    /// Someone stopped it.
+    Cancelled,
 }
 
 impl InvocationState {
-    const ALL: [Self; 4] = [Self::Pending, Self::Running, Self::Succeeded, Self::Failed];
+    const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled];
 
     /// The spelling of the wire.
     pub fn code(self) -> &'static str {
@@ -30,6 +33,7 @@ impl InvocationState {
             Self::Running => "RUNNING",
             Self::Succeeded => "SUCCEEDED",
             Self::Failed => "FAILED",
+            Self::Cancelled => "CANCELLED",
         }
     }
 }
@@ -56,10 +60,16 @@ pub struct InvocationRecord {
     pub node_id: String,
     /// How far it got.
     pub state: InvocationState,
+    /// When the node took it.
+    pub claimed_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
     /// What there is to say about it.
     pub message: Option<String>,
+    /// How far the node is.
+    pub progress: Option<Progress>,
+    /// When someone asked it to stop.
+    pub cancel_requested_at: Option<Timestamp>,
 }
 
 /// A piece of work that a node took.
@@ -100,12 +110,15 @@ impl WriteTx {
         self.execute(statement).await.map(|_| ())
     }
 
-    /// Takes the oldest pending invocation of a node. It goes out in the order with this generation.
+    /// Takes the oldest pending invocation of a node, unless the node is in the middle of a run. It goes out in the order
+    /// with this generation.
     pub async fn claim_invocation(&mut self, node_id: &NodeId, generation: u32, now: Timestamp) -> Result<Option<Claimed>, StoreError> {
         let lock = dialect::claim_lock(self);
-        let statement = sql(format!("SELECT operation_id, work FROM invocations WHERE node_id = $1 AND state = $2 ORDER BY operation_id LIMIT 1{lock}"))
+        let running = "SELECT 1 FROM invocations AS run WHERE run.node_id = $1 AND run.state = $3 AND run.work IS NOT NULL";
+        let statement = sql(format!("SELECT operation_id, work FROM invocations WHERE node_id = $1 AND state = $2 AND NOT EXISTS ({running}) ORDER BY operation_id LIMIT 1{lock}"))
             .bind(node_id.as_str())
-            .bind(InvocationState::Pending.code());
+            .bind(InvocationState::Pending.code())
+            .bind(InvocationState::Running.code());
         let Some(row) = self.optional(statement).await? else { return Ok(None) };
         let id = operation_id(&row, "operation_id")?;
         let statement = sql("UPDATE invocations SET state = $1, claimed_at = $2, generation = $3 WHERE operation_id = $4 AND node_id = $5")
@@ -118,6 +131,47 @@ impl WriteTx {
         let operation = self.find_operation(&id).await?;
         let work = row.get("work")?;
         Ok(operation.map(|operation| Claimed { operation_id: id, kind: operation.kind, work }))
+    }
+
+    /// Notes how far a node is with what it took.
+    pub async fn set_progress(&mut self, id: &OperationId, node_id: &NodeId, progress: &Progress) -> Result<(), StoreError> {
+        let text = serde_json::to_string(progress).expect("progress has text keys only");
+        let statement = sql("UPDATE invocations SET progress = $1 WHERE operation_id = $2 AND node_id = $3 AND state = $4")
+            .bind(text)
+            .bind(id.as_str())
+            .bind(node_id.as_str())
+            .bind(InvocationState::Running.code());
+        self.execute(statement).await.map(|_| ())
+    }
+
+    /// Ends what no node has taken, and asks the others to stop.
+    pub async fn cancel_invocations(&mut self, id: &OperationId, message: &str, now: Timestamp) -> Result<(), StoreError> {
+        let statement = sql("UPDATE invocations SET state = $1, finished_at = $2, message = $3 WHERE operation_id = $4 AND state = $5")
+            .bind(InvocationState::Cancelled.code())
+            .bind(now.as_millis())
+            .bind(message)
+            .bind(id.as_str())
+            .bind(InvocationState::Pending.code());
+        self.execute(statement).await?;
+        let statement = sql("UPDATE invocations SET cancel_requested_at = $1 WHERE operation_id = $2 AND state = $3 AND cancel_requested_at IS NULL")
+            .bind(now.as_millis())
+            .bind(id.as_str())
+            .bind(InvocationState::Running.code());
+        self.execute(statement).await.map(|_| ())
+    }
+
+    /// Takes the request to stop what a node is in the middle of, once.
+    pub async fn claim_cancel(&mut self, node_id: &NodeId, now: Timestamp) -> Result<Option<OperationId>, StoreError> {
+        let lock = dialect::claim_lock(self);
+        let unsent = "cancel_requested_at IS NOT NULL AND cancel_sent_at IS NULL";
+        let statement = sql(format!("SELECT operation_id FROM invocations WHERE node_id = $1 AND state = $2 AND {unsent} ORDER BY operation_id LIMIT 1{lock}"))
+            .bind(node_id.as_str())
+            .bind(InvocationState::Running.code());
+        let Some(row) = self.optional(statement).await? else { return Ok(None) };
+        let id = operation_id(&row, "operation_id")?;
+        let statement = sql("UPDATE invocations SET cancel_sent_at = $1 WHERE operation_id = $2 AND node_id = $3").bind(now.as_millis()).bind(id.as_str()).bind(node_id.as_str());
+        self.execute(statement).await?;
+        Ok(Some(id))
     }
 
     /// Ends an invocation.
@@ -133,7 +187,7 @@ impl WriteTx {
 
     /// Gives back what a node had taken when its process ended.
     pub async fn release_invocations(&mut self, node_id: &NodeId) -> Result<u64, StoreError> {
-        let statement = sql("UPDATE invocations SET state = $1, claimed_at = NULL WHERE node_id = $2 AND state = $3")
+        let statement = sql("UPDATE invocations SET state = $1, claimed_at = NULL, cancel_sent_at = NULL WHERE node_id = $2 AND state = $3")
             .bind(InvocationState::Pending.code())
             .bind(node_id.as_str())
             .bind(InvocationState::Running.code());
@@ -165,11 +219,16 @@ impl ReadTx {
             .map(|row| {
                 let state: String = row.get("state")?;
                 let state = InvocationState::ALL.into_iter().find(|known| known.code() == state).ok_or(StoreError::Damaged { what: "invocation state", detail: state })?;
+                let at = |column: &'static str| Ok::<_, StoreError>(row.get::<Option<i64>>(column)?.map(Timestamp::from_millis));
                 Ok(InvocationRecord {
                     node_id: row.get("node_id")?,
                     state,
-                    finished_at: row.get::<Option<i64>>("finished_at")?.map(Timestamp::from_millis),
+                    claimed_at: at("claimed_at")?,
+                    finished_at: at("finished_at")?,
                     message: row.get("message")?,
+                    // One that does not read is only how far something was.
+                    progress: row.get::<Option<String>>("progress")?.and_then(|text| serde_json::from_str(&text).ok()),
+                    cancel_requested_at: at("cancel_requested_at")?,
                 })
             })
             .collect()

@@ -16,7 +16,8 @@ use crate::package_manager::rpm;
 use crate::root::Root;
 
 pub use self::custom::read_custom;
-pub use self::updating::image_problem;
+pub use self::processes::{is_outdated, running_code};
+pub use self::updating::{UPDATERS, image_problem};
 
 /// Collects the facts of the running system.
 pub fn collect(root: &Root, custom: &std::path::Path, now: Timestamp, problems: &mut Vec<Problem>) -> Host {
@@ -30,6 +31,11 @@ pub fn collect(root: &Root, custom: &std::path::Path, now: Timestamp, problems: 
         custom: read_custom(custom, problems),
         tags: updating::tags(root).into_iter().chain(rpm::product_tags(root)).collect(),
     }
+}
+
+/// Programs that still use files which were replaced or deleted.
+pub fn stale_processes(root: &Root) -> Vec<domain::model::host::StaleProcess> {
+    processes::collect(root, &mut Vec::new())
 }
 
 /// Free room on the file system of a path for those who are not root.

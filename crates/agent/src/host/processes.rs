@@ -13,26 +13,17 @@ const FILES_SHOWN_MAX: usize = 10;
 /// Mapped code lives in these places; a deleted file elsewhere is a program's own scratch file.
 const CODE_FOLDERS: [&str; 7] = ["/usr/", "/lib", "/bin/", "/sbin/", "/opt/", "/snap/", "/srv/"];
 
-/// Looks at every process's mapped files.
+/// Programs that have mapped code which is gone.
 pub fn collect(root: &Root, problems: &mut Vec<Problem>) -> Vec<StaleProcess> {
     let mut found = BTreeMap::<(String, Option<String>), (u32, BTreeSet<String>)>::new();
-    let names = root.list_names("/proc", &mut Vec::new());
-    let processes: Vec<_> = names.iter().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())).collect();
-    if processes.len() > PROCESSES_MAX {
-        problems.push(Problem::new(ProblemCode::LimitReached, "/proc", format!("{} processes are more than {PROCESSES_MAX}; the rest was left out", processes.len())));
-    }
-    for process in processes.into_iter().take(PROCESSES_MAX) {
-        // A process may end at any time; then there is nothing to say about it.
-        let read = |name: &str| root.read_text(&format!("/proc/{process}/{name}"), &mut Vec::new());
-        let files = deleted_code(&read("maps").unwrap_or_default());
-        if files.is_empty() {
-            continue;
+    for_each(root, problems, |process| {
+        let files: BTreeSet<_> = process.code().filter_map(|file| file.strip_suffix(DELETED)).map(str::to_owned).collect();
+        if !files.is_empty() {
+            let entry = found.entry((process.read("comm").trim().to_owned(), process.unit())).or_default();
+            entry.0 += 1;
+            entry.1.extend(files);
         }
-        let name = read("comm").unwrap_or_default().trim().to_owned();
-        let entry = found.entry((name, unit(&read("cgroup").unwrap_or_default()))).or_default();
-        entry.0 += 1;
-        entry.1.extend(files);
-    }
+    });
     let stale = |((name, service), (n_processes, files)): ((String, Option<String>), (u32, BTreeSet<String>))| StaleProcess {
         name,
         service,
@@ -42,15 +33,68 @@ pub fn collect(root: &Root, problems: &mut Vec<Problem>) -> Vec<StaleProcess> {
     found.into_iter().map(stale).collect()
 }
 
-/// Files with code that are mapped and gone, as proc(5) marks them.
-fn deleted_code(maps: &str) -> BTreeSet<String> {
-    let deleted = maps.lines().filter_map(|line| {
-        let mut fields = line.split_ascii_whitespace();
-        let is_code = fields.nth(1)?.contains('x');
-        let path = line.get(line.find('/')?..)?.strip_suffix(" (deleted)")?;
-        (is_code && CODE_FOLDERS.iter().any(|folder| path.starts_with(folder))).then(|| path.to_owned())
+/// The code that the processes of each service have mapped.
+pub fn running_code(root: &Root) -> BTreeMap<String, BTreeSet<String>> {
+    let mut found = BTreeMap::<_, BTreeSet<_>>::new();
+    for_each(root, &mut Vec::new(), |process| {
+        if let Some(unit) = process.unit() {
+            found.entry(unit).or_default().extend(process.code().map(str::to_owned));
+        }
     });
-    deleted.collect()
+    found
+}
+
+/// Whether this process has mapped code which is gone.
+pub fn is_outdated(root: &Root) -> bool {
+    let maps = root.read_text("/proc/self/maps", &mut Vec::new()).unwrap_or_default();
+    code(&maps).any(|file| file.ends_with(DELETED))
+}
+
+/// How proc(5) marks a file that is gone.
+const DELETED: &str = " (deleted)";
+
+struct Process<'a> {
+    root: &'a Root,
+    id: &'a str,
+    maps: String,
+}
+
+fn for_each(root: &Root, problems: &mut Vec<Problem>, mut look: impl FnMut(&Process<'_>)) {
+    let names = root.list_names("/proc", &mut Vec::new());
+    let processes: Vec<_> = names.iter().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())).collect();
+    if processes.len() > PROCESSES_MAX {
+        problems.push(Problem::new(ProblemCode::LimitReached, "/proc", format!("{} processes are more than {PROCESSES_MAX}; the rest was left out", processes.len())));
+    }
+    for id in processes.into_iter().take(PROCESSES_MAX) {
+        let mut process = Process { root, id, maps: String::new() };
+        process.maps = process.read("maps");
+        look(&process);
+    }
+}
+
+impl Process<'_> {
+    /// A process may end at any time; then there is nothing to say about it.
+    fn read(&self, name: &str) -> String {
+        self.root.read_text(&format!("/proc/{}/{name}", self.id), &mut Vec::new()).unwrap_or_default()
+    }
+
+    /// Files with code that are mapped.
+    fn code(&self) -> impl Iterator<Item = &str> {
+        code(&self.maps)
+    }
+
+    fn unit(&self) -> Option<String> {
+        unit(&self.read("cgroup"))
+    }
+}
+
+/// Files with code, as proc(5) lists them.
+fn code(maps: &str) -> impl Iterator<Item = &str> {
+    maps.lines().filter_map(|line| {
+        let is_code = line.split_ascii_whitespace().nth(1)?.contains('x');
+        let path = line.get(line.find('/')?..)?;
+        (is_code && CODE_FOLDERS.iter().any(|folder| path.starts_with(folder))).then_some(path)
+    })
 }
 
 /// The unit of a control group, such as `ssh.service` in `0::/system.slice/ssh.service`.
@@ -64,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_code_that_is_gone_counts() {
+    fn only_code_counts() {
         let maps = "\
 7f10-7f20 r-xp 00000000 08:01 42 /usr/lib/x86_64-linux-gnu/libssl.so.3 (deleted)
 7f20-7f30 r--p 00001000 08:01 42 /usr/lib/x86_64-linux-gnu/libssl.so.3 (deleted)
@@ -74,7 +118,7 @@ mod tests {
 7f60-7f70 r-xp 00000000 00:01 46 /memfd:code (deleted)
 7f70-7f80 rw-p 00000000 00:00 0 [heap]
 ";
-        assert_eq!(deleted_code(maps), BTreeSet::from(["/usr/lib/x86_64-linux-gnu/libssl.so.3".to_owned()]));
+        assert_eq!(code(maps).collect::<Vec<_>>(), ["/usr/lib/x86_64-linux-gnu/libssl.so.3 (deleted)", "/usr/lib/x86_64-linux-gnu/libc.so.6"]);
         assert_eq!(unit("0::/system.slice/ssh.service\n").as_deref(), Some("ssh.service"));
         assert_eq!(unit("1:name=systemd:/user.slice/user-0.slice/user@0.service/app.slice/x.scope").as_deref(), Some("user@0.service"));
         assert_eq!(unit(""), None);

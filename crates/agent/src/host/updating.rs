@@ -8,7 +8,7 @@ use domain::model::problem::{Problem, ProblemCode};
 use crate::root::Root;
 
 /// Units of other updaters, and what each belongs to.
-const UPDATERS: [(&str, &str); 9] = [
+pub const UPDATERS: [(&str, &str); 9] = [
     ("apt-daily-upgrade.timer", "unattended-upgrades"),
     ("dnf-automatic.timer", "dnf-automatic"),
     ("dnf-automatic-install.timer", "dnf-automatic"),

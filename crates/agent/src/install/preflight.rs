@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::time::Duration;
 
 use domain::model::package::InstalledPackage;
-use domain::model::plan::Hold;
+use domain::model::receipt::Hold;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
@@ -47,7 +47,7 @@ pub fn wait_for_lock(root: &Root, wait: Duration) -> Option<Hold> {
 
 /// What else stands in the way.
 pub fn find_hold(root: &Root, manager: &PackageManager, packages: &[InstalledPackage]) -> Option<Hold> {
-    find_broken(root, manager, packages).or_else(|| find_full(root))
+    find_broken(root, manager, packages).or_else(|| find_full(root)).or_else(|| find_weak_battery(root))
 }
 
 fn find_lock(root: &Root) -> Option<Hold> {
@@ -92,7 +92,22 @@ fn find_broken(root: &Root, manager: &PackageManager, packages: &[InstalledPacka
     }
 }
 
-fn find_full(root: &Root) -> Option<Hold> {
+/// A machine on battery may lose its power in the middle.
+fn find_weak_battery(root: &Root) -> Option<Hold> {
+    const PERCENT_MIN: u8 = 30;
+    const FOLDER: &str = "/sys/class/power_supply";
+    let supplies = if root.is_running_system() { root.list_names(FOLDER, &mut Vec::new()) } else { Vec::new() };
+    let read = |supply: &String, name: &str| fs::read_to_string(root.join(&format!("{FOLDER}/{supply}/{name}"))).map(|text| text.trim().to_owned()).unwrap_or_default();
+    if supplies.iter().any(|supply| read(supply, "online") == "1") {
+        return None;
+    }
+    let batteries = supplies.iter().filter(|supply| read(supply, "type") == "Battery" && read(supply, "scope") != "Device");
+    let weakest = batteries.filter(|supply| read(supply, "status") == "Discharging").filter_map(|supply| read(supply, "capacity").parse().ok()).min();
+    weakest.filter(|percent| *percent < PERCENT_MIN).map(|percent| Hold::OnBattery { percent })
+}
+
+/// Room that is missing.
+pub fn find_full(root: &Root) -> Option<Hold> {
     ["/", "/var", "/usr", "/boot"].into_iter().find_map(|path| {
         let free_mib = host::free_mib(root, path)?;
         let needed_mib = if path == "/boot" { 0 } else { NEEDED_MIB };

@@ -5,6 +5,7 @@ pub mod apt;
 mod cache;
 pub mod own_repositories;
 mod pacman;
+mod progress;
 pub mod rpm;
 mod simulate;
 
@@ -24,8 +25,9 @@ use domain::model::time::Timestamp;
 use domain::model::transaction::{Change, Transaction};
 use domain::model::version::Scheme;
 
+pub use self::progress::Progress;
 pub use self::simulate::SimulateError;
-use crate::command::{CommandError, Output};
+use crate::command::{self, CommandError, Output, Watch};
 use crate::root::Root;
 
 /// What a package manager knows of a node.
@@ -42,6 +44,20 @@ pub struct PackageFacts {
     /// When the lists were last refreshed.
     pub lists_refreshed_at: Option<Timestamp>,
 }
+
+/// What leads back to what was there before.
+#[derive(Debug)]
+pub struct Back<'a> {
+    /// What is installed.
+    pub installed: &'a [InstalledPackage],
+    /// Package files, as paths of the system.
+    pub files: &'a [String],
+    /// Packages that go.
+    pub goes: &'a [Change],
+}
+
+/// How long listing files may take.
+const FILES_PATIENCE: Duration = Duration::from_mins(1);
 
 /// The package manager of a root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +96,32 @@ fn address(uri: &str) -> (String, String) {
     let authority = after_scheme.split('/').next().unwrap_or_default();
     let site = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     (site.to_owned(), if authority.is_empty() { uri.to_owned() } else { uri.replacen(authority, site, 1) })
+}
+
+/// Copies a file of the system into a folder of it. What cannot be copied is as good as not there.
+fn keep_file(root: &Root, file: &str, folder: &str) {
+    let name = file.rsplit('/').next().unwrap_or_default();
+    let _ = std::fs::copy(root.join(file), root.join(&format!("{folder}/{name}")));
+}
+
+const FOUND_MAX: usize = 100_000;
+
+/// Files below a folder whose names end so, as paths of the system.
+fn find_below(root: &Root, folder: &str, ending: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(root.join(&folder)).into_iter().flatten().flatten() {
+            let (Ok(kind), Ok(name)) = (entry.file_type(), entry.file_name().into_string()) else { continue };
+            let path = format!("{folder}/{name}");
+            if kind.is_dir() {
+                folders.push(path);
+            } else if name.ends_with(ending) && found.len() < FOUND_MAX {
+                found.push(path);
+            }
+        }
+    }
+    found
 }
 
 /// Most of a tool's output that is shown, in characters.
@@ -137,14 +179,102 @@ impl PackageManager {
         }
     }
 
+    /// Downloads what a plan says; nothing where the tool cannot do that by itself.
+    pub fn download(&self, root: &Root, platform: &Platform, plan: &Plan, patience: Duration, watch: Watch<'_>) -> Option<Result<Output, CommandError>> {
+        match self {
+            Self::Apt => Some(apt::download(root, plan, patience, watch)),
+            Self::Rpm(_) => rpm::download(root, platform, plan, patience, watch),
+            Self::Apk(_) => None,
+            Self::Pacman(_) => Some(pacman::download(root, patience, watch)),
+        }
+    }
+
     /// Does what a plan says, by the native tool. What it prints and how it ends is told; what is there
     /// afterwards only the database knows.
-    pub fn install(&self, root: &Root, before: &Inventory, plan: &Plan, patience: Duration) -> Result<Output, CommandError> {
+    pub fn install(&self, root: &Root, before: &Inventory, plan: &Plan, patience: Duration, watch: Watch<'_>) -> Result<Output, CommandError> {
         match self {
-            Self::Apt => apt::install(root, &before.packages, plan, patience),
-            Self::Rpm(_) => rpm::install(root, &before.platform, plan, patience),
-            Self::Apk(_) => apk::install(root, plan, patience),
-            Self::Pacman(_) => pacman::install(root, patience),
+            Self::Apt => apt::install(root, &before.packages, plan, patience, watch),
+            Self::Rpm(_) => rpm::install(root, &before.platform, plan, patience, watch),
+            Self::Apk(_) => apk::install(root, plan, patience, watch),
+            Self::Pacman(_) => pacman::install(root, patience, watch),
+        }
+    }
+
+    /// Whether a part of an upgrade is no upgrade.
+    pub fn is_all_or_nothing(&self) -> bool {
+        matches!(self, Self::Pacman(_))
+    }
+
+    /// Puts files of installed versions into a folder of the system, as far as they are to be had.
+    pub fn keep(&self, root: &Root, platform: &Platform, old: &[&InstalledPackage], folder: &str, watch: Watch<'_>) {
+        match self {
+            Self::Apt => apt::keep(root, old, folder, watch),
+            Self::Rpm(_) => rpm::keep(root, platform, old, folder, watch),
+            Self::Apk(_) => apk::keep(root, old, folder, watch),
+            Self::Pacman(_) => pacman::keep(root, old, folder),
+        }
+    }
+
+    /// The file of a version in such a folder.
+    pub fn find_kept(&self, root: &Root, folder: &str, change: &Change) -> Option<PathBuf> {
+        match self {
+            Self::Apt => apt::find_kept(root, folder, change),
+            Self::Rpm(_) => rpm::find_kept(root, folder, change),
+            Self::Apk(_) => apk::find_kept(root, folder, change),
+            Self::Pacman(_) => pacman::find_kept(root, folder, change),
+        }
+    }
+
+    /// Installs older versions from files and takes packages away; a dry run only says whether that would do.
+    pub fn go_back(&self, root: &Root, back: &Back<'_>, is_dry: bool, patience: Duration, watch: Watch<'_>) -> Result<Output, CommandError> {
+        match self {
+            Self::Apt => apt::go_back(root, back, is_dry, patience, watch),
+            Self::Rpm(_) => rpm::go_back(root, back, is_dry, patience, watch),
+            Self::Apk(_) => apk::go_back(root, back, is_dry, patience, watch),
+            Self::Pacman(_) => pacman::go_back(root, back, is_dry, patience, watch),
+        }
+    }
+
+    /// Ends what an installation of before left half done, where there is such a thing.
+    pub fn recover(&self, root: &Root, patience: Duration, watch: Watch<'_>) -> Option<Result<Output, CommandError>> {
+        match self {
+            Self::Apt => Some(apt::recover(root, patience, watch)),
+            Self::Apk(_) => Some(command::change(root, "apk", &["--no-interactive", "fix"], patience, watch)),
+            Self::Rpm(_) | Self::Pacman(_) => None,
+        }
+    }
+
+    /// KiB to download, where the tool says it.
+    pub fn download_kib(&self, root: &Root, changes: &[Change]) -> Option<u64> {
+        match self {
+            Self::Apt => apt::download_kib(root, changes),
+            _ => None,
+        }
+    }
+
+    /// Files of installed packages, given as name and architecture.
+    pub fn files(&self, root: &Root, packages: &[(&str, &str)]) -> Vec<String> {
+        let named = |text: &dyn Fn(&str, &str) -> String| packages.iter().map(|(name, architecture)| text(name, architecture)).collect::<Vec<_>>();
+        let (tool, fixed, names): (&'static str, &[&str], Vec<String>) = match self {
+            Self::Apt => return apt::files(root, packages),
+            Self::Rpm(_) => ("rpm", &["--query", "--list"], named(&|name, architecture| format!("{name}.{architecture}"))),
+            Self::Apk(_) => ("apk", &["info", "--quiet", "--contents"], named(&|name, _| name.to_owned())),
+            Self::Pacman(_) => ("pacman", &["--query", "--list", "--quiet"], named(&|name, _| name.to_owned())),
+        };
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let arguments: Vec<_> = fixed.iter().copied().chain(names.iter().map(String::as_str)).collect();
+        let listed = command::output(root, tool, &arguments, FILES_PATIENCE).map(|output| output.stdout).unwrap_or_default();
+        // apk leaves the first slash out.
+        listed.lines().filter(|line| !line.is_empty()).map(|line| format!("/{}", line.trim_start_matches('/'))).collect()
+    }
+
+    /// The number of the last transaction in the package manager's own history.
+    pub fn last_transaction(&self, root: &Root) -> Option<String> {
+        match self {
+            Self::Rpm(_) => rpm::last_transaction(root),
+            _ => None,
         }
     }
 

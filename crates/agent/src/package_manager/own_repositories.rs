@@ -169,7 +169,7 @@ fn read_lists(root: &Root, tool: &'static str) -> Result<(), SourceError> {
         rpm::MICRODNF => &["makecache"],
         _ => &["--quiet", "makecache"],
     };
-    let output = command::change(root, tool, arguments, PATIENCE)?;
+    let output = command::change(root, tool, arguments, PATIENCE, &mut |_| {})?;
     if output.code == Some(0) {
         return Ok(());
     }

@@ -1,15 +1,22 @@
 //! Runs of real package managers on roots made for the test: what was planned happens, and what does not go as
 //! planned is told.
 
-use std::io::{BufRead, BufReader};
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use agent::install::{self, Event, Hook, InstallError, Surroundings};
+use agent::inventory;
 use agent::package_manager::own_repositories;
 use agent::root::Root;
-use agent::{install, inventory};
 use domain::model::baseline::Source;
-use domain::model::plan::{Cause, Extra, Hold, Outcome, PackageState, Plan, Receipt};
+use domain::model::node::Allows;
+use domain::model::order::InstallWork;
+use domain::model::plan::{Extra, Hooks, OnFailure, Plan, Terms};
+use domain::model::receipt::{Cause, Hold, Outcome, PackageState, Receipt};
+use domain::model::run::Run;
 use domain::model::time::Timestamp;
 use domain::model::transaction::Change;
 use testkit::apt::{Deb, publish};
@@ -18,6 +25,7 @@ use testkit::rpm::{self, tools};
 
 use crate::pacman_candidates;
 
+const KEPT: &str = "/var/lib/fettle/way-back";
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
 fn change(package: &str, architecture: &str) -> Change {
@@ -25,14 +33,58 @@ fn change(package: &str, architecture: &str) -> Change {
     Change { name: name.to_owned(), architecture: architecture.to_owned(), version: version.to_owned() }
 }
 
+fn work(changes: &[Change], extra: Extra) -> InstallWork {
+    InstallWork { changes: changes.to_vec(), terms: Terms { extra, ..Terms::default() }, ..InstallWork::default() }
+}
+
 fn plan(node: &Overlay, changes: &[Change], extra: Extra) -> Plan {
     let root = Root::new(node.path());
     let inventory = inventory::collect(&root, None, NOW).unwrap();
-    install::plan(&root, &inventory, changes.to_vec(), extra, NOW).unwrap()
+    install::plan(&root, &inventory, &work(changes, extra), KEPT, NOW).unwrap()
 }
 
 fn carry_out(node: &Overlay, plan: Plan) -> Receipt {
-    install::run(&Root::new(node.path()), plan, Duration::ZERO, &|| NOW, |_| {}).unwrap()
+    carry_out_work(node, InstallWork { changes: plan.changes, terms: plan.terms, planned: Some(plan.transaction), takes_back: None })
+}
+
+/// Each test has a process of its own.
+static N_RUNS: AtomicU32 = AtomicU32::new(0);
+
+fn last_operation() -> String {
+    format!("op-{:08}", N_RUNS.load(Ordering::Relaxed))
+}
+
+fn carry_out_work(node: &Overlay, work: InstallWork) -> Receipt {
+    N_RUNS.fetch_add(1, Ordering::Relaxed);
+    let mut run = Run::new(last_operation(), work, NOW);
+    go_on(node, &mut run, &|_| Ok(()), &|_| {}).unwrap()
+}
+
+/// Goes on with a run; `save` may stop it between two steps, as a crash would.
+fn go_on(node: &Overlay, run: &mut Run, save: &dyn Fn(&Run) -> io::Result<()>, watch: &dyn Fn(Event)) -> Result<Receipt, InstallError> {
+    let drain = |code: u32| Hook { program: ["sh", "-c", &format!("echo $FETTLE_STEP $FETTLE_PACKAGES; exit {code}")].map(str::to_owned).to_vec(), timeout_seconds: 10 };
+    let hooks = BTreeMap::from([("good".to_owned(), drain(0)), ("bad".to_owned(), drain(3))]);
+    let surroundings = Surroundings {
+        root: &Root::new(node.path()),
+        allows: Allows { install: true, reboot: true, hooks: true },
+        hooks: &hooks,
+        wait: Duration::ZERO,
+        kept: KEPT,
+        cache: None,
+        boot: "this one",
+        now: &|| NOW,
+        save,
+        watch,
+        is_cancelled: &|| false,
+    };
+    install::carry_out(run, &surroundings)
+}
+
+/// Takes a run back, which must bring exactly what was there before it.
+fn take_back(node: &Overlay, receipt: &Receipt, expected: &[&str]) {
+    assert!(receipt.way_back.is_whole(), "{:?}", receipt.way_back);
+    let back = carry_out_work(node, InstallWork { takes_back: Some(last_operation()), ..InstallWork::default() });
+    assert_eq!((back.outcome.clone(), done(&back)), (Outcome::Installed, expected.iter().map(|step| (*step).to_owned()).collect::<Vec<_>>()), "{} {:?}", back.log, back.plan);
 }
 
 fn done(receipt: &Receipt) -> Vec<String> {
@@ -45,7 +97,7 @@ fn apt_node(newer: &[Deb]) -> Overlay {
     let node = Overlay::of("bookworm");
     let a = Deb { package: "tb-a 1", configuration: &[("/etc/tb-a.conf", "first\n")], ..Deb::default() };
     publish(&node, &[a.clone(), Deb { package: "tb-b 1", ..Deb::default() }]);
-    node.shell("apt-get -qq install -y tb-a tb-b >/dev/null 2>&1; apt-mark auto tb-a >/dev/null; echo mine > /etc/tb-a.conf");
+    node.shell("apt-get -qq install -y tb-a tb-b >/dev/null 2>&1; apt-mark auto tb-a >/dev/null; echo mine > /etc/tb-a.conf; cp -r /repository /first");
     publish(&node, newer);
     node
 }
@@ -153,7 +205,7 @@ fn rpm_node() -> Overlay {
 #[test]
 fn dnf_brings_what_was_planned_and_a_failing_script_is_told() {
     let node = rpm_node();
-    node.shell("dnf -q makecache");
+    node.shell("cp $(find /rpms/built -name 'tb-a-1.0*') /repository; createrepo_c -q /repository; dnf -q makecache");
     let receipt = carry_out(&node, plan(&node, &[change("tb-a 1.1-1", "noarch")], Extra::Dependencies));
     assert_eq!(
         (receipt.outcome.clone(), done(&receipt)),
@@ -161,10 +213,14 @@ fn dnf_brings_what_was_planned_and_a_failing_script_is_told() {
         "{}",
         receipt.log
     );
+    assert_eq!(receipt.history.as_deref(), Some("1"));
+    take_back(&node, &receipt, &["downgrade tb-a 1.1-1 1.0-1", "remove tb-dep 2.0-1 -"]);
     // dnf goes on after a %pre that failed, and says so.
     let receipt = carry_out(&node, plan(&node, &[change("tb-b 1.1-1", "noarch")], Extra::None));
     let Outcome::Failed { cause, .. } = &receipt.outcome else { panic!("{:?} {}", receipt.outcome, receipt.log) };
     assert_eq!((*cause, receipt.packages[0].state, receipt.packages[0].after.as_deref()), (Cause::ScriptFailed, PackageState::NotInstalled, Some("1.0-1")), "{}", receipt.log);
+    // No repository has the version of before, and no rpm can be built from what is installed.
+    assert_eq!((receipt.way_back.is_whole(), &receipt.way_back.lost), (false, &vec![change("tb-b 1.0-1", "noarch")]));
 }
 
 #[test]
@@ -172,7 +228,7 @@ fn zypper_brings_what_was_planned() {
     let node = rpm_node();
     node.write("etc/os-release", "ID=opensuse-leap\nVERSION_ID=15.6\nPRETTY_NAME=\"openSUSE Leap 15.6\"\n");
     node.write("etc/zypp/repos.d/base.repo", "[base]\nname=base\nbaseurl=dir:/repository\nenabled=1\ngpgcheck=0\nautorefresh=0\n");
-    node.shell("zypper --non-interactive --no-gpg-checks --quiet refresh");
+    node.shell("cp $(find /rpms/built -name 'tb-a-1.0*') /repository; createrepo_c -q /repository; zypper --non-interactive --no-gpg-checks --quiet refresh");
     let receipt = carry_out(&node, plan(&node, &[change("tb-a 1.1-1", "noarch")], Extra::Dependencies));
     assert_eq!(
         (receipt.outcome.clone(), done(&receipt)),
@@ -180,6 +236,7 @@ fn zypper_brings_what_was_planned() {
         "{}",
         receipt.log
     );
+    take_back(&node, &receipt, &["downgrade tb-a 1.1-1 1.0-1", "remove tb-dep 2.0-1 -"]);
 }
 
 #[test]
@@ -201,6 +258,8 @@ fn apk_brings_what_was_planned_and_wants_no_version_for_ever() {
     let receipt = carry_out(&node, plan(&node, &[change("tb-a 2-r0", "x86_64")], Extra::Dependencies));
     assert_eq!((receipt.outcome.clone(), done(&receipt)), (Outcome::Installed, vec!["upgrade tb-a 1-r0 2-r0".to_owned(), "install tb-dep - 1-r0".to_owned()]), "{}", receipt.log);
     assert_eq!(node.shell("cat /etc/apk/world"), world);
+    take_back(&node, &receipt, &["downgrade tb-a 2-r0 1-r0", "remove tb-dep 1-r0 -"]);
+    assert_eq!(node.shell("cat /etc/apk/world"), world);
 }
 
 #[test]
@@ -208,10 +267,10 @@ fn pacman_upgrades_a_whole_system_or_nothing() {
     let node = Overlay::over(&tools());
     pacman_candidates::prepare(&node, &[("tb-a", "1-1"), ("tb-b", "1-1")]);
     node.write("etc/pacman.conf", "[options]\nArchitecture = auto\nSigLevel = Never\n[core]\nServer = file:///repository\n");
-    for name in ["tb-a", "tb-b"] {
-        let info = format!("pkgname = {name}\npkgbase = {name}\npkgver = 2-1\npkgdesc = test\nbuilddate = 1700000000\npackager = test\nsize = 1\narch = any\n");
+    for (name, version, folder) in [("tb-a", 2, "repository"), ("tb-b", 2, "repository"), ("tb-a", 1, "var/cache/pacman/pkg"), ("tb-b", 1, "var/cache/pacman/pkg")] {
+        let info = format!("pkgname = {name}\npkgbase = {name}\npkgver = {version}-1\npkgdesc = test\nbuilddate = 1700000000\npackager = test\nsize = 1\narch = any\n");
         node.write(&format!("build/{name}/.PKGINFO"), &info);
-        node.shell(&format!("mkdir -p /repository; cd /build/{name}; bsdtar -czf /repository/{name}-2-1-any.pkg.tar.gz .PKGINFO"));
+        node.shell(&format!("mkdir -p /{folder}; cd /build/{name}; bsdtar -czf /{folder}/{name}-{version}-1-any.pkg.tar.gz .PKGINFO"));
     }
     let file = |name: &str| {
         let size = node.shell(&format!("stat -c %s /repository/{name}-2-1-any.pkg.tar.gz"));
@@ -223,6 +282,7 @@ fn pacman_upgrades_a_whole_system_or_nothing() {
     assert_eq!(deviations, &["it would upgrade tb-b 2-1, and nothing may happen beside what is asked for"]);
     let receipt = carry_out(&node, plan(&node, &[change("tb-a 2-1", "any"), change("tb-b 2-1", "any")], Extra::None));
     assert_eq!((receipt.outcome.clone(), done(&receipt)), (Outcome::Installed, vec!["upgrade tb-a 1-1 2-1".to_owned(), "upgrade tb-b 1-1 2-1".to_owned()]), "{}", receipt.log);
+    take_back(&node, &receipt, &["downgrade tb-a 2-1 1-1", "downgrade tb-b 2-1 1-1"]);
 }
 
 #[test]
@@ -255,4 +315,144 @@ fn a_baselines_own_repositories_take_the_place_of_the_nodes_and_go_again() {
     let refused = own_repositories::place(&root, &[source(&["*"], "/nowhere")]).unwrap_err().to_string();
     assert!(refused.starts_with("`apt-get` cannot read the baseline's repositories: ") && refused.contains("/nowhere"), "{refused}");
     assert_eq!(files(), before, "nothing is left of what cannot be read");
+}
+
+#[test]
+fn a_run_is_taken_back_to_exactly_what_was_there() {
+    let node = apt_node(&[
+        Deb { package: "tb-a 1:2", fields: &["Depends: tb-dep"], configuration: &[("/etc/tb-a.conf", "second\n")], ..Deb::default() },
+        Deb { package: "tb-dep 1", ..Deb::default() },
+        // The version of before is still offered; that of tb-a has to be built from what is installed.
+        Deb { package: "tb-b 1", ..Deb::default() },
+        Deb { package: "tb-b 2", scripts: &[("postinst", "#!/bin/sh\ntrue\n")], ..Deb::default() },
+    ]);
+    let before = node.shell("dpkg-query -W; apt-mark showauto; dpkg -L tb-a tb-b; cat /etc/tb-a.conf");
+    let mut run = Run::new("op-back".to_owned(), work(&[change("tb-a 1:2", "all"), change("tb-b 2", "all")], Extra::Dependencies), NOW);
+    let receipt = go_on(&node, &mut run, &|_| Ok(()), &|_| {}).unwrap();
+    assert_eq!(receipt.outcome, Outcome::Installed, "{}", receipt.log);
+    assert_eq!(done(&receipt), ["upgrade tb-a 1 1:2", "upgrade tb-b 1 2", "install tb-dep - 1"]);
+    assert!(receipt.way_back.is_whole(), "{:?}", receipt.way_back);
+    assert_eq!((receipt.way_back.kept.len(), receipt.way_back.new.len()), (2, 1));
+
+    let back = InstallWork { takes_back: Some("op-back".into()), ..InstallWork::default() };
+    let receipt = carry_out_work(&node, back.clone());
+    assert_eq!(
+        (receipt.outcome.clone(), done(&receipt)),
+        (Outcome::Installed, ["downgrade tb-a 1:2 1", "downgrade tb-b 2 1", "remove tb-dep 1 -"].map(str::to_owned).to_vec()),
+        "{}",
+        receipt.log
+    );
+    assert_eq!(node.shell("dpkg-query -W; apt-mark showauto; dpkg -L tb-a tb-b; cat /etc/tb-a.conf"), before);
+    assert_eq!(node.shell("dpkg --audit; dpkg --verify tb-b"), "");
+    // There is nothing more to take back.
+    let again = carry_out_work(&node, back);
+    assert_eq!((again.outcome.clone(), done(&again).len()), (Outcome::Installed, 0), "{}", again.log);
+    let never = carry_out_work(&node, InstallWork { takes_back: Some("op-never".into()), ..InstallWork::default() });
+    assert_eq!(never.outcome, Outcome::Held { hold: Hold::NoWayBack { packages: vec!["nothing is kept of op-never".to_owned()] } });
+}
+
+/// What hooks and packages of a run wrote down, one line each.
+fn told(run: &Run) -> Vec<String> {
+    run.hooks.iter().map(|hook| format!("{} {} {}", hook.hook, hook.code.unwrap_or(-1), hook.output.trim())).collect()
+}
+
+fn hooks(before: &str, after: &str, at_exit: &str) -> Hooks {
+    let named = |name: &str| Some(name.to_owned()).filter(|name| !name.is_empty());
+    Hooks { before: named(before), after: named(after), at_exit: named(at_exit) }
+}
+
+#[test]
+fn hooks_run_around_the_work_and_a_failing_one_keeps_the_node_as_it_is() {
+    let node = apt_node(&[Deb { package: "tb-a 2", ..Deb::default() }]);
+    let asked = |hooks: Hooks| InstallWork { terms: Terms { hooks, ..Terms::default() }, ..work(&[change("tb-a 2", "all")], Extra::None) };
+    let play = |hooks: Hooks| {
+        let mut run = Run::new("op-1".to_owned(), asked(hooks), NOW);
+        let receipt = go_on(&node, &mut run, &|_| Ok(()), &|_| {}).unwrap();
+        (receipt, told(&run))
+    };
+    let (receipt, told) = play(hooks("nobody", "", "good"));
+    assert_eq!((receipt.outcome, told), (Outcome::Held { hold: Hold::NoHook { hook: "nobody".into() } }, vec!["good 0 hook_at_exit".to_owned()]));
+    let (receipt, told) = play(hooks("bad", "good", "good"));
+    let Outcome::Failed { cause: Cause::HookFailed, words } = &receipt.outcome else { panic!("{:?}", receipt.outcome) };
+    assert!(words.starts_with("`bad` ended with 3: hook_before tb-a=2"), "{words}");
+    assert_eq!((done(&receipt).len(), told), (0, vec!["bad 3 hook_before tb-a=2".to_owned(), "good 0 hook_at_exit tb-a=2".to_owned()]));
+    let left_out: Vec<_> = receipt.steps.iter().filter_map(|step| Some((step.step.word(), step.skipped.as_deref()?))).collect();
+    assert!(left_out.contains(&("apply", "the run stopped before it")), "{left_out:?}");
+    let (receipt, told) = play(hooks("good", "good", "good"));
+    assert_eq!((receipt.outcome, told), (Outcome::Installed, ["hook_before", "hook_after", "hook_at_exit"].map(|step| format!("good 0 {step} tb-a=2")).to_vec()));
+}
+
+#[test]
+fn a_run_that_is_cut_off_at_any_boundary_goes_on_and_repeats_no_finished_step() {
+    let node = apt_node(&[Deb { package: "tb-a 2", scripts: &[("postinst", "#!/bin/sh\necho configured >> /told\n")], ..Deb::default() }]);
+    let mut n_boundaries = 0;
+    loop {
+        node.shell("dpkg --force-downgrade --install /first/tb-a_0.deb >/dev/null 2>&1; rm -f /told");
+        let terms = Terms { hooks: hooks("good", "good", "good"), ..Terms::default() };
+        let mut kept = Run::new("op-1".to_owned(), InstallWork { terms, ..work(&[change("tb-a 2", "all")], Extra::None) }, NOW);
+        let (n_saved, last) = (AtomicU32::new(0), std::cell::RefCell::new(kept.clone()));
+        let cut_off = |run: &Run| {
+            // A crash right after the state was written, or right before.
+            let n = n_saved.fetch_add(1, Ordering::Relaxed);
+            if n == n_boundaries / 2 && n_boundaries % 2 == 1 {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            *last.borrow_mut() = run.clone();
+            if n == n_boundaries / 2 { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+        };
+        let first = go_on(&node, &mut kept.clone(), &cut_off, &|_| {});
+        kept = last.into_inner();
+        // As it is kept on the disk.
+        kept = serde_json::from_str(&serde_json::to_string(&kept).unwrap()).unwrap();
+        let finished: Vec<_> = kept.steps.iter().filter(|step| step.ended_at.is_some()).map(|step| step.step).collect();
+        let begun = std::cell::RefCell::new(Vec::new());
+        let receipt = go_on(&node, &mut kept, &|_| Ok(()), &|event| {
+            if let Event::Begins(step) = event {
+                begun.borrow_mut().push(step);
+            }
+        })
+        .unwrap();
+        assert_eq!(receipt.outcome, Outcome::Installed, "boundary {n_boundaries}: {}", receipt.log);
+        assert_eq!((done(&receipt), node.shell("cat /told")), (vec!["upgrade tb-a 1 2".to_owned()], "configured\n".to_owned()), "boundary {n_boundaries}");
+        assert!(!begun.borrow().iter().any(|step| finished.contains(step)), "boundary {n_boundaries}: {finished:?} {:?}", begun.borrow());
+        assert!(receipt.steps.iter().all(|step| step.ended_at.is_some()));
+        if first.is_ok() {
+            break;
+        }
+        n_boundaries += 1;
+    }
+    assert!(n_boundaries > 20, "{n_boundaries}");
+}
+
+#[test]
+fn when_the_rest_is_to_go_on_only_what_fails_is_missing() {
+    let failing = &[("postinst", "#!/bin/sh\nexit 1\n")];
+    let node = apt_node(&[
+        Deb { package: "tb-a 2", scripts: failing, ..Deb::default() },
+        Deb { package: "tb-b 2", ..Deb::default() },
+        Deb { package: "tb-c 1", fields: &["Depends: tb-a"], ..Deb::default() },
+    ]);
+    let asked = [change("tb-a 2", "all"), change("tb-b 2", "all")];
+    let terms = Terms { on_failure: OnFailure::GoOn, ..Terms::default() };
+    let receipt = carry_out_work(&node, InstallWork { terms, ..work(&asked, Extra::None) });
+    assert!(matches!(receipt.outcome, Outcome::Failed { cause: Cause::ScriptFailed, .. }), "{:?}", receipt.outcome);
+    assert_eq!(receipt.packages.iter().map(|package| package.state).collect::<Vec<_>>(), [PackageState::Broken, PackageState::Installed]);
+
+    // The next run ends it first, when it may; the script has learnt better.
+    node.shell("printf '#!/bin/sh\\ntrue\\n' > /var/lib/dpkg/info/tb-a.postinst");
+    let receipt = carry_out_work(&node, work(&asked, Extra::None));
+    assert!(matches!(receipt.outcome, Outcome::Held { hold: Hold::Interrupted { .. } }));
+    let receipt = carry_out_work(&node, InstallWork { terms: Terms { recover: true, ..Terms::default() }, ..work(&asked, Extra::None) });
+    assert_eq!(receipt.outcome, Outcome::Installed, "{}", receipt.log);
+}
+
+#[test]
+fn nothing_is_begun_that_would_not_end_in_time() {
+    let node = apt_node(&[Deb { package: "tb-a 2", ..Deb::default() }, Deb { package: "tb-b 2", ..Deb::default() }]);
+    let asked =
+        |ends_by: Timestamp| InstallWork { terms: Terms { ends_by: Some(ends_by), ..Terms::default() }, ..work(&[change("tb-a 2", "all"), change("tb-b 2", "all")], Extra::None) };
+    let ends_by = NOW.plus_millis(60_000);
+    assert_eq!(carry_out_work(&node, asked(ends_by)).outcome, Outcome::Held { hold: Hold::OutOfTime { ends_by } });
+    assert_eq!(node.shell("dpkg-query -W -f '${Version}' tb-a tb-b"), "11");
+    assert_eq!(carry_out_work(&node, asked(NOW.plus_millis(600_000))).outcome, Outcome::Installed);
 }

@@ -11,7 +11,9 @@ use domain::model::content::Content;
 use domain::model::digest::Digest;
 use domain::model::node::Allows;
 use domain::model::order::{Order, OrderError};
-use domain::model::plan::Receipt;
+use domain::model::plan::Plan;
+use domain::model::receipt::Receipt;
+use domain::model::run::Progress;
 use domain::model::section::{Heading, PackageFacts, PerSection, Section};
 use domain::model::time::Timestamp;
 use ed25519_dalek::{Signature, VerifyingKey};
@@ -187,6 +189,26 @@ pub struct OrderResult {
     /// What came of an install.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Box<Receipt>>,
+    /// What an install would do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Box<Plan>>,
+}
+
+impl OrderResult {
+    /// One of which nothing good is known.
+    pub fn new(operation_id: &str) -> Self {
+        Self { operation_id: operation_id.to_owned(), succeeded: false, refused: false, message: None, receipt: None, plan: None }
+    }
+}
+
+/// How far the run of an operation is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunProgress {
+    /// The operation.
+    pub operation_id: String,
+    /// How far.
+    #[serde(flatten)]
+    pub progress: Progress,
 }
 
 /// A request for a new certificate; the answer is `Enrolled`.

@@ -12,23 +12,81 @@ pub const NODES_MAX: usize = 1000;
 pub struct CreateOperation {
     /// What is to be done.
     pub kind: OperationKind,
-    /// On which nodes, 1 to 1000 ids; an install takes 100.
+    /// On which nodes, 1 to 1000 ids; an install takes 100. Of a rollback all that the operation was for, when empty.
+    #[serde(default)]
     pub nodes: Vec<String>,
-    /// What to install, for that kind: all that is missing when nothing is said.
+    /// What to install, and how: for a plan and an install. All that is missing when nothing is said.
     #[serde(default)]
     pub install: Option<InstallWish>,
+    /// The operation that a rollback takes back.
+    #[serde(default)]
+    pub rollback_of: Option<String>,
 }
 
-/// What to install of what is missing, and what else may happen.
+impl CreateOperation {
+    /// Work of a kind that needs nothing else said.
+    pub fn new(kind: OperationKind, nodes: Vec<String>) -> Self {
+        Self { kind, nodes, install: None, rollback_of: None }
+    }
+}
+
+/// What to install, what else may happen, and how it is done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InstallWish {
-    /// Names of packages; `*` `?` `[…]` allowed; everything when empty.
+    /// Packages, advisories or CVEs, as in the lists of a baseline: of what is missing only these; everything when empty.
     #[serde(default)]
     pub only: Vec<String>,
+    /// An install override list of AWS Patch Manager, in YAML: these versions, whatever the baseline says.
+    #[serde(default)]
+    pub override_list: Option<String>,
+    /// The plan operation that was agreed to: exactly that is done, by the nodes that it was made for.
+    #[serde(default)]
+    pub plan: Option<String>,
     /// `NONE`, `DEPENDENCIES` or `AS_PLANNED`; `DEPENDENCIES` when absent.
     #[serde(default)]
     pub allow: Option<String>,
+    /// `IF_NEEDED`, `NEVER`, `ALWAYS`, or a time such as `2026-12-01T02:00:00Z`, at which nodes boot that need it; `IF_NEEDED` when
+    /// absent.
+    #[serde(default)]
+    pub reboot: Option<String>,
+    /// `RESTART` or `LEAVE`: what becomes of services that still run replaced code; `RESTART` when absent.
+    #[serde(default)]
+    pub services: Option<String>,
+    /// Names of hooks in the configuration of the nodes.
+    #[serde(default)]
+    pub hooks: HookNames,
+    /// `KEEP` or `REPLACE`: what becomes of configuration files that an owner changed, where the package manager can be told;
+    /// `KEEP` when absent.
+    #[serde(default)]
+    pub config_files: Option<String>,
+    /// `STOP` or `GO_ON`: what becomes of the rest when a package fails; `STOP` when absent.
+    #[serde(default)]
+    pub on_failure: Option<String>,
+    /// Whether an installation of before that did not end is finished first.
+    #[serde(default)]
+    pub recover: bool,
+    /// Whether other updaters stand still meanwhile.
+    #[serde(default)]
+    pub pause_updaters: bool,
+    /// Nothing is begun that would not end by this time.
+    #[serde(default)]
+    pub ends_by: Option<String>,
+}
+
+/// Hooks by when they run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HookNames {
+    /// Before anything changes; its failure keeps the node as it is.
+    #[serde(default)]
+    pub before: Option<String>,
+    /// When everything is installed.
+    #[serde(default)]
+    pub after: Option<String>,
+    /// At the end, whatever came of it.
+    #[serde(default)]
+    pub at_exit: Option<String>,
 }
 
 /// Kinds of work.
@@ -43,8 +101,12 @@ pub enum OperationKind {
     Report,
     /// Have the node's certificate renewed.
     Renew,
+    /// Say what an install would do on each node.
+    Plan,
     /// Install what is missing, in the exact versions that are known now.
     Install,
+    /// Bring back the versions of before an install, and hold those of it back from coming again.
+    Rollback,
 }
 
 impl OperationKind {
@@ -55,7 +117,9 @@ impl OperationKind {
             Self::Refresh => "refresh",
             Self::Report => "report",
             Self::Renew => "renew",
+            Self::Plan => "plan",
             Self::Install => "install",
+            Self::Rollback => "rollback",
         }
     }
 }
@@ -80,10 +144,33 @@ pub struct Operation {
 pub struct Invocation {
     /// The node's id.
     pub node_id: String,
-    /// PENDING, RUNNING, SUCCEEDED or FAILED.
+    /// PENDING, RUNNING, SUCCEEDED, FAILED or CANCELLED.
     pub state: String,
+    /// What the node is doing, in words, while it is RUNNING.
+    pub doing: Option<String>,
+    /// How far it is.
+    pub progress: Option<Progress>,
+    /// When the node took it.
+    pub started_at: Option<String>,
     /// When it ended.
     pub finished_at: Option<String>,
     /// What there is to say about it.
     pub message: Option<String>,
+}
+
+/// How far a node is with a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Progress {
+    /// `check`, `hook_before`, `download`, `keep_way_back`, `apply`, `hook_after`, `restart_services`, `reboot`, `prove` or `hook_at_exit`.
+    pub step: String,
+    /// When it said so.
+    pub at: String,
+    /// How much of the step is done, when that can be told.
+    pub percent: Option<u8>,
+    /// The last lines that were printed.
+    pub lines: Vec<String>,
+    /// It is not begun before this.
+    pub waits_until: Option<String>,
+    /// The node is down for a boot, and expected back by this.
+    pub back_by: Option<String>,
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -160,12 +161,19 @@ fn live(config: &Path, printer: &Printer) -> anyhow::Result<Exit> {
         };
         anyhow::Ok(agent::run::run(parts, stop).await)
     })?;
+    // A package manager at work goes on; the next agent waits for it.
+    runtime.shutdown_background();
     match ended {
         Ok(()) => Ok(Exit::Success),
         Err(error @ RunError::Refused { .. }) => {
             printer.error(&anyhow::Error::new(error));
             printer.hint("the node was retired or enrolled anew; `fettle agent enroll` with a new activation joins again");
             Ok(Exit::Refused)
+        }
+        Err(RunError::Outdated) => {
+            tracing::info!("this agent starts anew, with the code that was installed");
+            let program = std::env::args_os().next().context("this process has no name")?;
+            Err(Command::new(program).args(std::env::args_os().skip(1)).exec()).context("failed to start the agent anew")
         }
         Err(error @ RunError::NotEnrolled) => Err(anyhow::Error::new(error).context(Failure::new("failed to start the agent", "join a server first with `fettle agent enroll`"))),
         Err(error) => Err(error.into()),

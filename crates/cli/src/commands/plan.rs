@@ -2,9 +2,7 @@
 
 use agent::inventory;
 use anyhow::Context;
-use domain::model::compliance::PatchState;
-use domain::model::glob::{self, Case};
-use domain::model::scan_report::PatchRow;
+use domain::decide::choose::choose_missing;
 use domain::model::transaction::{Action, Change, Step, Transaction};
 use serde::Serialize;
 
@@ -40,15 +38,8 @@ pub fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
     Ok(if plan.left_out.is_empty() { Exit::Success } else { Exit::NonCompliant })
 }
 
-/// The missing patches; those whose names match, when patterns are given.
-pub fn asked_for(judged: &Judged, only: &[String]) -> Vec<Change> {
-    let missing = judged.report.patches.iter().filter(|patch| patch.state == PatchState::Missing);
-    let is_wanted = |patch: &&PatchRow| only.is_empty() || only.iter().any(|pattern| glob::matches(pattern, &patch.name, Case::Sensitive));
-    missing.filter(is_wanted).filter_map(PatchRow::change).collect()
-}
-
 fn simulate(judged: &Judged) -> anyhow::Result<Plan> {
-    let asked = asked_for(judged, &[]);
+    let asked = choose_missing(&judged.report.patches, &[]);
     let manager = inventory::package_manager(&judged.root).context("the system has no package manager")?;
     let inventory = &judged.inventory;
     let transaction = manager

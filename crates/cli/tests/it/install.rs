@@ -1,6 +1,6 @@
 //! `fettle install` on a root made for the test: it asks, does what it said, and leaves a receipt.
 
-use domain::model::plan::{Outcome, Receipt};
+use domain::model::receipt::{Outcome, Receipt};
 use testkit::apt::{Deb, publish};
 use testkit::roots::Overlay;
 

@@ -9,12 +9,12 @@ pub fn deviations(plan: &Plan, now: &Transaction) -> Vec<String> {
     let mut deviations: Vec<_> = now.left_out(&plan.changes).map(|change| format!("{} {} would not come", change.name, change.version)).collect();
     for step in now.unasked(&plan.changes) {
         let is_planned = plan.transaction.steps.iter().any(|planned| is_same(planned, step));
-        let is_allowed = match (plan.extra, step.action) {
+        let is_allowed = match (plan.terms.extra, step.action) {
             (Extra::None, _) | (Extra::Dependencies, Action::Remove | Action::Downgrade) => false,
             (Extra::Dependencies | Extra::AsPlanned, _) => is_planned,
         };
         if !is_allowed {
-            let why = match (plan.extra, is_planned) {
+            let why = match (plan.terms.extra, is_planned) {
                 (Extra::None, _) => "and nothing may happen beside what is asked for",
                 (Extra::Dependencies, true) => "and nothing may go or go back",
                 (_, false) => "which is not planned",
@@ -34,7 +34,7 @@ fn is_same(planned: &Step, step: &Step) -> bool {
 #[cfg(test)]
 mod tests {
     use super::deviations;
-    use crate::model::plan::{Extra, Plan, PlanSchema};
+    use crate::model::plan::{Extra, Foreseen, Plan, PlanSchema, Terms};
     use crate::model::time::Timestamp;
     use crate::model::transaction::{Action, Change, Step, Transaction};
 
@@ -46,7 +46,14 @@ mod tests {
     fn check(extra: Extra, planned: &[Step], now: &[Step], expected: &[&str]) {
         let transaction = |steps: &[Step]| Transaction { steps: steps.to_vec(), remarks: Vec::new() };
         let changes = vec![Change { name: "a".into(), architecture: "amd64".into(), version: "2".into() }];
-        let plan = Plan { schema: PlanSchema::V1, changes, extra, transaction: transaction(planned), made_at: Timestamp::from_millis(0) };
+        let plan = Plan {
+            schema: PlanSchema::V1,
+            changes,
+            terms: Terms { extra, ..Terms::default() },
+            transaction: transaction(planned),
+            foreseen: Foreseen::default(),
+            made_at: Timestamp::from_millis(0),
+        };
         assert_eq!(deviations(&plan, &transaction(now)), expected);
     }
 

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::baseline::Source;
 use crate::model::id::IdError;
-use crate::model::plan::Extra;
+use crate::model::plan::Terms;
 use crate::model::time::Timestamp;
-use crate::model::transaction::Change;
+use crate::model::transaction::{Change, Transaction};
 
 /// What a node is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +22,12 @@ pub enum Task {
     Renew,
     /// Stop for good.
     Retire,
+    /// Say what installing these versions would do.
+    Plan(InstallWork),
     /// Install these versions.
     Install(InstallWork),
+    /// Stop the run of this operation, at the end of the step that it is in.
+    Cancel,
     /// Trust other keys from now on.
     Trust {
         /// Keys that orders may be signed with, in hexadecimal digits.
@@ -34,12 +38,19 @@ pub enum Task {
 }
 
 /// What an install asks of one node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstallWork {
     /// The exact versions.
     pub changes: Vec<Change>,
-    /// What else may happen.
-    pub extra: Extra,
+    /// The operation that is taken back: then the versions are those that the node had before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes_back: Option<String>,
+    /// How it is done.
+    #[serde(flatten)]
+    pub terms: Terms,
+    /// What the package manager said that it would do, when someone agreed to it; without it the node asks again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<Transaction>,
 }
 
 impl Task {
@@ -51,7 +62,9 @@ impl Task {
             Self::Report => "report",
             Self::Renew => "renew",
             Self::Retire => "retire",
+            Self::Plan(_) => "plan",
             Self::Install(_) => "install",
+            Self::Cancel => "cancel",
             Self::Trust { .. } => "trust",
         }
     }

@@ -1,11 +1,11 @@
-//! What shall be done to one node, and what was done: a plan is made before anything changes, a receipt after it.
+//! What shall be done to one node: a plan is made before anything changes.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::time::Timestamp;
 use crate::model::transaction::{Change, Transaction};
 
-/// The version of both documents.
+/// The version of plans and receipts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PlanSchema {
     /// The first.
@@ -15,18 +15,66 @@ pub enum PlanSchema {
 
 /// What shall be done to a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Plan {
     /// The version of the document.
     pub schema: PlanSchema,
     /// The exact versions that are asked for.
     pub changes: Vec<Change>,
-    /// What else may happen.
-    pub extra: Extra,
+    /// How it is carried out.
+    #[serde(flatten)]
+    pub terms: Terms,
     /// What the package manager said that it would do, when the plan was made.
     pub transaction: Transaction,
+    /// What would follow from it.
+    #[serde(default)]
+    pub foreseen: Foreseen,
     /// When it was made.
     pub made_at: Timestamp,
+}
+
+/// What would follow from a transaction, as far as that can be told beforehand.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Foreseen {
+    /// KiB to download, where the package manager says it.
+    #[serde(default)]
+    pub download_kib: Option<u64>,
+    /// Services that run code of what is replaced.
+    #[serde(default)]
+    pub services: Vec<String>,
+    /// Packages that are in effect only after a reboot.
+    #[serde(default)]
+    pub reboot: Vec<String>,
+}
+
+/// How a plan is carried out, beside what it changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// What else may happen.
+    pub extra: Extra,
+    /// Whether the node boots afterwards.
+    #[serde(default)]
+    pub reboot: RebootRule,
+    /// What becomes of services that still run replaced code.
+    #[serde(default)]
+    pub services: ServiceRule,
+    /// Programs that the node runs before, after and at the end.
+    #[serde(default)]
+    pub hooks: Hooks,
+    /// What becomes of configuration files that an owner changed.
+    #[serde(default)]
+    pub config_files: ConfigFiles,
+    /// What becomes of the rest when a package fails.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// Whether an installation of before that did not end is finished first.
+    #[serde(default)]
+    pub recover: bool,
+    /// Whether other updaters stand still meanwhile.
+    #[serde(default)]
+    pub pause_updaters: bool,
+    /// Nothing is begun that would not end by then.
+    #[serde(default)]
+    pub ends_by: Option<Timestamp>,
 }
 
 /// What may happen beside what is asked for.
@@ -42,285 +90,72 @@ pub enum Extra {
     AsPlanned,
 }
 
-/// A result of a run, most of all for what did not go as planned.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Receipt {
-    /// What was planned.
-    pub plan: Plan,
-    /// When it began.
-    pub started_at: Timestamp,
-    /// When it ended.
-    pub ended_at: Timestamp,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// What really happened, by the package database before and after.
-    pub done: Transaction,
-    /// What became of each change.
-    pub packages: Vec<PackageResult>,
-    /// Files of new versions that lie beside what an owner changed.
-    pub config_files: Vec<String>,
-    /// The package manager's own words, their end when they were many.
-    pub log: String,
+/// Whether a node boots when the work is done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RebootRule {
+    /// It does not.
+    #[default]
+    Never,
+    /// When something is in effect only after a boot.
+    IfNeeded,
+    /// In any case.
+    Always,
+    /// At this time, when something is in effect only after a boot.
+    At(Timestamp),
 }
 
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Outcome {
-    /// Everything that was asked for is there.
-    Installed,
-    /// It was not begun.
-    Held {
-        /// Why.
-        hold: Hold,
-    },
-    /// Something that was asked for is not there.
-    Failed {
-        /// What kind of failure.
-        cause: Cause,
-        /// The package manager's words about it.
-        words: String,
-    },
+/// What becomes of services that still run replaced code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ServiceRule {
+    /// They are listed.
+    #[default]
+    Leave,
+    /// They are restarted, but for those that others cannot do without.
+    Restart,
 }
 
-impl Outcome {
-    /// What is wrong, in a sentence; nothing when all is well.
-    pub fn words(&self) -> Option<String> {
-        match self {
-            Self::Installed => None,
-            Self::Held { hold } => Some(format!("not begun: {}; {}", hold.words(), hold.mend())),
-            Self::Failed { cause, words } => Some(format!("failed, {}: {}", cause.words(), words.lines().next().unwrap_or_default())),
-        }
-    }
+/// What becomes of configuration files that an owner changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ConfigFiles {
+    /// They stay; the new versions are put beside them.
+    #[default]
+    Keep,
+    /// The new versions take their place; those of the owner are put beside them.
+    Replace,
 }
 
-/// Why a run is not begun, and how that is mended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Hold {
-    /// Another program changes packages.
-    Locked {
-        /// The lock.
-        file: String,
-        /// The program, where it is known.
-        holder: Option<String>,
-    },
-    /// An installation of before did not end well.
-    Interrupted {
-        /// Packages that are only partly installed.
-        packages: Vec<String>,
-    },
-    /// There is not enough room.
-    DiskFull {
-        /// The file system.
-        path: String,
-        /// Free mebibytes.
-        free_mib: u64,
-        /// Mebibytes that are needed.
-        needed_mib: u64,
-    },
-    /// The package manager would do something else than what was planned.
-    Deviates {
-        /// What, in sentences.
-        deviations: Vec<String>,
-    },
-    /// The package manager would not do it at all.
-    Refused {
-        /// Its words.
-        words: String,
-    },
+/// What becomes of the rest when a package fails.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum OnFailure {
+    /// It is not begun.
+    #[default]
+    Stop,
+    /// It is tried, one by one.
+    GoOn,
 }
 
-impl Hold {
-    /// What is wrong, in a sentence.
-    pub fn words(&self) -> String {
-        match self {
-            Self::Locked { file, holder: Some(holder) } => format!("{holder} holds {file}"),
-            Self::Locked { file, holder: None } => format!("another program holds {file}"),
-            Self::Interrupted { packages } => format!("an installation of before did not end: {} only partly installed", packages.join(", ")),
-            Self::DiskFull { path, free_mib, needed_mib } => format!("{path} has {free_mib} MiB free, and {needed_mib} MiB are needed"),
-            Self::Deviates { deviations } => format!("the package manager would do something else than planned: {}", deviations.join("; ")),
-            Self::Refused { words } => format!("the package manager will not do it: {words}"),
-        }
-    }
-
-    /// What to do about it.
-    pub fn mend(&self) -> &'static str {
-        match self {
-            Self::Locked { .. } => "wait until it has ended, or end it",
-            Self::Interrupted { .. } => "finish it with `dpkg --configure -a`, or remove the packages",
-            Self::DiskFull { .. } => "make room, for example by emptying the package manager's cache",
-            Self::Deviates { .. } => "make a new plan and look at it",
-            Self::Refused { .. } => "refresh the package lists and make a new plan, or follow what it says",
-        }
-    }
-}
-
-/// What kind of failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// Another program changed packages.
-    LockHeld,
-    /// Packages do not fit together.
-    DependencyConflict,
-    /// There was no room.
-    DiskFull,
-    /// Something is not signed as it should be.
-    Signature,
-    /// A script of a package failed.
-    ScriptFailed,
-    /// A repository could not be reached.
-    Network,
-    /// The version is in no repository any more.
-    VersionGone,
-    /// It took too long.
-    Timeout,
-    /// None of these.
-    Unknown,
-}
-
-impl Cause {
-    /// What package managers say when something of the kind is wrong, the telling ones first. Texts are those of
-    /// dpkg and apt, dnf and rpm, zypper, apk and pacman in the C locale.
-    const SAID: [(Self, &'static [&'static str]); 7] = [
-        (
-            Self::LockHeld,
-            &[
-                "could not get lock",
-                "unable to acquire the dpkg",
-                "is locked by",
-                "unable to lock database",
-                "waiting for process with pid",
-                "failed to obtain the transaction lock",
-            ],
-        ),
-        (Self::DiskFull, &["no space left on device", "enough free space", "more space needed on", "installing package needs", "insufficient space", "not enough space"]),
-        (
-            Self::Signature,
-            &[
-                "no_pubkey",
-                "cannot be authenticated",
-                "untrusted signature",
-                "gpg check failed",
-                "signature verification failed",
-                "bad signature",
-                "is not signed",
-                "invalid or corrupted package",
-            ],
-        ),
-        (
-            Self::ScriptFailed,
-            &[
-                "installation script subprocess",
-                "removal script subprocess",
-                "maintainer script",
-                "scriptlet failed",
-                "scriptlet in rpm package",
-                "script returned error",
-                "post-install: script exited",
-                "command failed to execute correctly",
-            ],
-        ),
-        (
-            Self::VersionGone,
-            &["was not found", "no match for argument", "no provider of", "unable to locate package", "404  not found", "status code: 404", "nothing provides requested"],
-        ),
-        (
-            Self::Network,
-            &[
-                "temporary failure resolving",
-                "could not resolve",
-                "failed to fetch",
-                "failed to connect",
-                "connection refused",
-                "cannot download",
-                "connection timed out",
-                "network error",
-                "failed retrieving file",
-            ],
-        ),
-        (
-            Self::DependencyConflict,
-            &[
-                "unmet dependencies",
-                "conflicts with",
-                "nothing provides",
-                "unable to satisfy",
-                "unsatisfiable constraints",
-                "unable to select packages",
-                "could not satisfy dependencies",
-                "held broken packages",
-                "packages need to be removed",
-            ],
-        ),
-    ];
-
-    /// The cause that a package manager's words tell.
-    pub fn of_words(words: &str) -> Self {
-        let words = words.to_ascii_lowercase();
-        Self::SAID.into_iter().find(|(_, said)| said.iter().any(|said| words.contains(said))).map_or(Self::Unknown, |(cause, _)| cause)
-    }
-
-    /// For people.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::LockHeld => "another program held the lock",
-            Self::DependencyConflict => "packages do not fit together",
-            Self::DiskFull => "the disk is full",
-            Self::Signature => "a signature is missing or wrong",
-            Self::ScriptFailed => "a package's script failed",
-            Self::Network => "a repository could not be reached",
-            Self::VersionGone => "the version is in no repository any more",
-            Self::Timeout => "it took too long",
-            Self::Unknown => "it failed",
-        }
-    }
-}
-
-/// What became of a change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PackageResult {
-    /// What was asked for.
-    pub change: Change,
-    /// The version of before.
+/// Names of programs that the node's own configuration allows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hooks {
+    /// Before anything changes; its failure keeps the node as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
-    /// The version of now.
+    /// When everything is installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
-    /// Whether it is there as it should be.
-    pub state: PackageState,
+    /// At the end, whatever came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_exit: Option<String>,
 }
 
-/// Whether a change came about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PackageState {
-    /// It is there.
-    Installed,
-    /// It is there, and not configured to its end.
-    Broken,
-    /// It is not there.
-    NotInstalled,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Cause;
-
-    #[test]
-    fn words_of_package_managers_tell_the_cause() {
-        for (words, cause) in [
-            ("E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 7 (apt-get)", Cause::LockHeld),
-            ("dpkg: error processing package tb-a (--configure):\n installed tb-a package post-installation script subprocess returned error exit status 1", Cause::ScriptFailed),
-            ("E: Version '9' for 'bash' was not found", Cause::VersionGone),
-            ("error: Package: tb is not signed", Cause::Signature),
-            ("dpkg: unrecoverable fatal error: failed to write: No space left on device", Cause::DiskFull),
-            ("E: Failed to fetch http://127.0.0.1/x.deb  Could not connect", Cause::Network),
-            ("Error in POSTIN scriptlet in rpm package tb\nwarning: %post(tb-1) scriptlet failed, exit status 1", Cause::ScriptFailed),
-            ("ERROR: unable to select packages:", Cause::DependencyConflict),
-            ("whatever", Cause::Unknown),
-        ] {
-            assert_eq!(Cause::of_words(words), cause, "{words}");
-        }
+impl Hooks {
+    /// All names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        [&self.before, &self.after, &self.at_exit].into_iter().flatten().map(String::as_str)
     }
 }

@@ -18,6 +18,13 @@ pub struct Change {
     pub version: String,
 }
 
+impl Change {
+    /// The version that is installed.
+    pub fn of(package: &InstalledPackage) -> Self {
+        Self { name: package.name.clone(), architecture: package.architecture.clone(), version: package.version.clone() }
+    }
+}
+
 /// What happens to a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::agent_v1::{CheckIn, Enroll, Enrolled, Hello, OrderResult, Orders, Presented, Renew, ReportAnswer, ReportFrame, SignedOrder, Welcome};
+use api::agent_v1::{CheckIn, Enroll, Enrolled, Hello, OrderResult, Orders, Presented, Renew, ReportAnswer, ReportFrame, RunProgress, SignedOrder, Welcome};
 use domain::decide::enroll::{BootMeaning, KnownNode, PresentedMachine, Recognition, judge_boot, recognize};
 use domain::model::activation::{Activation, ActivationState};
 use domain::model::baseline::Source;
@@ -10,11 +10,12 @@ use domain::model::digest::Digest;
 use domain::model::id::{NodeId, OperationId};
 use domain::model::node::TagSource;
 use domain::model::order::{InstallWork, Order, Task};
-use domain::model::plan::Extra;
+use domain::model::receipt::Outcome as RunOutcome;
 use domain::model::section::ReportDigest;
 use domain::model::time::{HOUR_MS, Timestamp};
 use store::AuditEntry;
 use store::nodes::{NodeEvent, NodeRecord};
+use store::operations::InvocationState;
 
 use crate::App;
 use crate::actions::{ActionError, operations};
@@ -314,6 +315,13 @@ async fn next_order(app: &App, agent: &Agent) -> Result<Option<SignedOrder>, Act
     let mut record = app.fleet().read().nodes[agent.number as usize].record.clone();
     record.generation += 1;
     let mut tx = app.database().write().await?;
+    if let Some(operation_id) = tx.claim_cancel(&agent.node_id, now).await? {
+        tx.upsert_node(&record).await?;
+        tx.commit().await?;
+        let generation = record.generation;
+        app.fleet().write().replace_record(record);
+        return Ok(Some(sign_order(app, operation_id.to_string(), agent, generation, Task::Cancel, now)));
+    }
     let Some(claimed) = tx.claim_invocation(&agent.node_id, record.generation, now).await? else {
         app.fleet().has_no_work(agent.number);
         return Ok(None);
@@ -323,11 +331,10 @@ async fn next_order(app: &App, agent: &Agent) -> Result<Option<SignedOrder>, Act
     let generation = record.generation;
     app.fleet().set_at_work(agent.number, true);
     app.fleet().write().replace_record(record);
+    let work = || claimed.work.as_deref().and_then(|work| serde_json::from_str::<InstallWork>(work).ok()).unwrap_or_default();
     let task = match claimed.kind.as_str() {
-        "install" => {
-            let work = claimed.work.as_deref().and_then(|work| serde_json::from_str(work).ok());
-            Task::Install(work.unwrap_or(InstallWork { changes: Vec::new(), extra: Extra::None }))
-        }
+        "plan" => Task::Plan(work()),
+        "install" | "rollback" => Task::Install(work()),
         "trust" => Task::Trust { order_keys: app.keys().order_keys(), authorities: app.keys().authorities() },
         other => Task::parse(other).unwrap_or(Task::Scan),
     };
@@ -347,13 +354,43 @@ pub async fn finish_order(app: &App, agent: &Agent, result: &OrderResult) -> Res
     // A refused order may name anything; only operations of this node can be ended by it.
     let Ok(id) = result.operation_id.parse::<OperationId>() else { return Ok(()) };
     app.fleet().set_at_work(agent.number, false);
+    let mut tx = app.database().write().await?;
     if let Some(receipt) = &result.receipt {
-        let mut tx = app.database().write().await?;
         tx.upsert_receipt(&id, &agent.node_id, receipt).await?;
-        tx.commit().await?;
     }
-    let outcome = if result.succeeded { Ok(()) } else { Err(message.unwrap_or_else(|| "the node said no more".to_owned())) };
-    operations::finish(app, &id, &agent.node_id, outcome).await
+    if let Some(plan) = &result.plan {
+        tx.upsert_plan(&id, &agent.node_id, plan).await?;
+    }
+    tx.commit().await?;
+    let is_cancelled = result.receipt.as_ref().is_some_and(|receipt| matches!(receipt.outcome, RunOutcome::Cancelled { .. }));
+    let state = match (result.succeeded, is_cancelled) {
+        (true, _) => InvocationState::Succeeded,
+        (false, true) => InvocationState::Cancelled,
+        (false, false) => InvocationState::Failed,
+    };
+    let message = message.or_else(|| (!result.succeeded).then(|| "the node said no more".to_owned()));
+    operations::finish(app, &id, &agent.node_id, state, message.as_deref()).await?;
+    // What waited for the end of this may go out.
+    app.fleet().wake(agent.number);
+    Ok(())
+}
+
+/// Most lines of a run's progress, and most bytes of each.
+const LINES_MAX: usize = 20;
+
+/// How far the run of an order is. What the node says is bounded here, whatever it is.
+pub async fn progress(app: &App, agent: &Agent, told: &RunProgress) -> Result<(), ActionError> {
+    let id: OperationId = told.operation_id.parse().map_err(|_| ActionError::not_found("operation", "of this node"))?;
+    let mut progress = told.progress.clone();
+    progress.lines.truncate(LINES_MAX);
+    for line in &mut progress.lines {
+        *line = line.chars().filter(|c| !c.is_control()).take(TEXT_LENGTH_MAX).collect();
+    }
+    app.fleet().saw(agent.number, app.now());
+    let mut tx = app.database().write().await?;
+    tx.set_progress(&id, &agent.node_id, &progress).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// A node was heard of from a boot: notes it, and sees when two machines use one identity.

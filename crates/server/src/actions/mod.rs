@@ -16,6 +16,7 @@ pub mod patches;
 pub mod reports;
 pub mod sessions;
 pub mod verdicts;
+mod works;
 
 use domain::model::id::SessionId;
 use domain::model::time::Timestamp;

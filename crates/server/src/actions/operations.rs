@@ -1,27 +1,21 @@
 //! Operations: asking nodes for work, and what became of it.
 
-use api::v1::operation::{CreateOperation, InstallWish, NODES_MAX, OperationKind};
-use domain::model::compliance::PatchState;
-use domain::model::glob::{self, Case};
+use api::v1::operation::{CreateOperation, NODES_MAX, OperationKind};
 use domain::model::id::{NodeId, OperationId};
-use domain::model::order::InstallWork;
-use domain::model::plan::{Extra, Receipt};
-use domain::model::scan_report::PatchRow;
+use domain::model::plan::Plan;
+use domain::model::receipt::Receipt;
+use domain::model::time::Timestamp;
 use store::AuditEntry;
 use store::operations::{Claimed, InvocationRecord, InvocationState, OperationRecord, request_digest};
 
 use crate::App;
-use crate::actions::{ActionError, Caller, nodes};
+use crate::actions::{ActionError, Caller, works};
 
 /// An operation with its part on each node.
 pub type Operation = (OperationRecord, Vec<InvocationRecord>);
 
 /// Longest idempotency key.
 const KEY_LENGTH_MAX: usize = 128;
-/// Most nodes of one install: what each lacks is worked out at once.
-const INSTALL_NODES_MAX: usize = 100;
-/// Most names of what to install.
-const ONLY_MAX: usize = 100;
 
 /// Requests work. The same key and request give the same operation again.
 pub async fn request(app: &App, caller: &Caller, body: &CreateOperation, idempotency_key: Option<&str>) -> Result<Operation, ActionError> {
@@ -29,18 +23,19 @@ pub async fn request(app: &App, caller: &Caller, body: &CreateOperation, idempot
         return Err(ActionError::invalid("Idempotency-Key", format!("the idempotency key must have 1 to {KEY_LENGTH_MAX} characters")));
     }
     let kind = body.kind.word();
-    if body.nodes.is_empty() || body.nodes.len() > NODES_MAX {
-        return Err(ActionError::invalid("nodes", format!("{} nodes are not from 1 to {NODES_MAX}", body.nodes.len())));
-    }
-    let mut nodes = body.nodes.iter().map(|id| id.parse::<NodeId>().map_err(|error| ActionError::invalid("nodes", error.to_string()))).collect::<Result<Vec<_>, _>>()?;
-    nodes.sort_unstable();
-    nodes.dedup();
-
+    let nodes = nodes_of(app, body).await?;
     let now = app.now();
+    let digest = request_digest(&serde_json::to_string(body).expect("a request has text keys only"), &nodes);
+    if let Some((known, _)) = find_by_key(app, idempotency_key).await?.filter(|(known, _)| known.request_digest == digest.to_string()) {
+        // What it asked for was worked out then, and is not again.
+        return find(app, caller, known.id.as_str()).await;
+    }
     let wish = body.install.clone().unwrap_or_default();
-    let asked = if body.kind == OperationKind::Install { format!("{kind} {} {}", wish.allow.as_deref().unwrap_or_default(), wish.only.join(" ")) } else { kind.to_owned() };
-    let digest = request_digest(&asked, &nodes);
-    let works = if body.kind == OperationKind::Install { plan_installs(app, caller, &nodes, &wish).await? } else { Vec::new() };
+    let works = match body.kind {
+        OperationKind::Plan | OperationKind::Install => works::of_install(app, caller, &nodes, &wish).await?,
+        OperationKind::Rollback => works::of_rollback(app, caller, &nodes, &rolled_back(body)?, &wish).await?,
+        OperationKind::Scan | OperationKind::Refresh | OperationKind::Report | OperationKind::Renew => Vec::new(),
+    };
     let mut tx = app.database().write().await?;
     if let Some(key) = idempotency_key
         && let Some(known) = tx.find_operation_by_key(key).await?
@@ -73,37 +68,76 @@ pub async fn request(app: &App, caller: &Caller, body: &CreateOperation, idempot
     Ok((operation, invocations))
 }
 
-/// The versions that each node lacks at this moment and that are wished for.
-async fn plan_installs(app: &App, caller: &Caller, ids: &[NodeId], wish: &InstallWish) -> Result<Vec<InstallWork>, ActionError> {
-    if ids.len() > INSTALL_NODES_MAX {
-        return Err(ActionError::invalid("nodes", format!("{} nodes are more than the {INSTALL_NODES_MAX} of one install", ids.len())));
+/// The nodes that a request names; those of the operation that it takes back, when it names none.
+async fn nodes_of(app: &App, body: &CreateOperation) -> Result<Vec<NodeId>, ActionError> {
+    let mut ids = body.nodes.clone();
+    if body.kind == OperationKind::Rollback && ids.is_empty() {
+        let id = rolled_back(body)?;
+        let invocations = app.database().read().await?.list_invocations(&id).await?;
+        ids = invocations.into_iter().filter(|invocation| invocation.claimed_at.is_some()).map(|invocation| invocation.node_id).collect();
     }
-    if wish.only.len() > ONLY_MAX || wish.only.iter().any(|only| only.is_empty() || only.len() > KEY_LENGTH_MAX) {
-        return Err(ActionError::invalid("only", format!("give at most {ONLY_MAX} names of 1 to {KEY_LENGTH_MAX} bytes")));
+    if ids.is_empty() || ids.len() > NODES_MAX {
+        return Err(ActionError::invalid("nodes", format!("{} nodes are not from 1 to {NODES_MAX}", ids.len())));
     }
-    let extra = match wish.allow.as_deref().unwrap_or("DEPENDENCIES") {
-        "NONE" => Extra::None,
-        "DEPENDENCIES" => Extra::Dependencies,
-        "AS_PLANNED" => Extra::AsPlanned,
-        other => return Err(ActionError::invalid("allow", format!("`{}` is none of NONE, DEPENDENCIES, AS_PLANNED", other.chars().take(40).collect::<String>()))),
-    };
-    let mut works = Vec::with_capacity(ids.len());
-    for id in ids {
-        let allows = app.fleet().read().find(id).ok_or_else(|| ActionError::not_found("node", id.as_str()))?.record.allows;
-        if !allows.install {
-            return Err(ActionError::InvalidValue {
-                field: "nodes",
-                message: format!("node {id} does not allow installs"),
-                hint: Some("its own configuration decides: add `install` to `allows` there, and start its agent again".to_owned()),
-            });
+    let mut nodes = ids.iter().map(|id| id.parse::<NodeId>().map_err(|error| ActionError::invalid("nodes", error.to_string()))).collect::<Result<Vec<_>, _>>()?;
+    nodes.sort_unstable();
+    nodes.dedup();
+    Ok(nodes)
+}
+
+/// The operation that a rollback takes back.
+fn rolled_back(body: &CreateOperation) -> Result<OperationId, ActionError> {
+    let id = body.rollback_of.as_deref().ok_or_else(|| ActionError::invalid("rollback_of", "say which operation is taken back"))?;
+    id.parse().map_err(|_| ActionError::not_found("operation", id))
+}
+
+async fn find_by_key(app: &App, idempotency_key: Option<&str>) -> Result<Option<Operation>, ActionError> {
+    let Some(key) = idempotency_key else { return Ok(None) };
+    let known = app.database().read().await?.find_operation_by_key(key).await?;
+    Ok(known.map(|known| (known, Vec::new())))
+}
+
+/// Asks the nodes of an operation to stop. What no node has taken is over at once; a node stops at the end of its step.
+pub async fn cancel(app: &App, caller: &Caller, id: &str) -> Result<Operation, ActionError> {
+    let (operation, _) = find(app, caller, id).await?;
+    let now = app.now();
+    let mut tx = app.database().write().await?;
+    tx.cancel_invocations(&operation.id, &format!("{} stopped it before the node took it", caller.actor), now).await?;
+    let detail = format!("{} is to stop", operation.kind);
+    tx.append_audit(&AuditEntry { at: now, actor: caller.actor.clone(), action: "operation.cancel".to_owned(), subject: id.to_owned(), detail }).await?;
+    let invocations = tx.list_invocations(&operation.id).await?;
+    tx.commit().await?;
+    for invocation in invocations.iter().filter(|invocation| invocation.state == InvocationState::Running) {
+        let number = invocation.node_id.parse().ok().and_then(|id| app.fleet().read().find(&id).map(|node| node.record.number));
+        if let Some(number) = number {
+            app.fleet().wake(number);
         }
-        let (_, report) = nodes::find(app, caller, id.as_str()).await?;
-        let is_wished =
-            |row: &&PatchRow| row.state == PatchState::Missing && (wish.only.is_empty() || wish.only.iter().any(|only| glob::matches(only, &row.name, Case::Sensitive)));
-        let changes = report.iter().flat_map(|report| &report.patches).filter(is_wished).filter_map(PatchRow::change).collect();
-        works.push(InstallWork { changes, extra });
     }
-    Ok(works)
+    Ok((operation, invocations))
+}
+
+/// What a node is doing with its part, in words.
+pub fn doing(invocation: &InvocationRecord, now: Timestamp) -> Option<String> {
+    if invocation.state != InvocationState::Running {
+        return None;
+    }
+    let Some(progress) = &invocation.progress else { return Some("it has the order".to_owned()) };
+    let words = progress.step.words();
+    let doing = match (progress.back_by, progress.waits_until, progress.percent) {
+        (Some(back_by), _, _) if now <= back_by => format!("{words}, expected back by {back_by}"),
+        (Some(back_by), _, _) => format!("lost: it went down to boot and was expected back by {back_by}"),
+        (None, Some(until), _) => format!("waits with {words} until {until}"),
+        (None, None, Some(percent)) => format!("{words}, {percent} %"),
+        (None, None, None) => words.to_owned(),
+    };
+    Some(if invocation.cancel_requested_at.is_some() { format!("{doing}; stops at the end of this step") } else { doing })
+}
+
+/// What an install would do on a node, when the node has said so.
+pub async fn find_plan(app: &App, _caller: &Caller, id: &str, node: &str) -> Result<Plan, ActionError> {
+    let not_found = || ActionError::not_found("plan", id);
+    let operation_id: OperationId = id.parse().map_err(|_| not_found())?;
+    app.database().read().await?.find_plan(&operation_id, node).await?.ok_or_else(not_found)
 }
 
 /// The receipt of a node's part of an operation, when it was an install that has ended.
@@ -153,13 +187,9 @@ pub async fn release(app: &App, node_id: &NodeId) -> Result<(), ActionError> {
 }
 
 /// Records how a piece of work ended.
-pub async fn finish(app: &App, id: &OperationId, node_id: &NodeId, outcome: Result<(), String>) -> Result<(), ActionError> {
-    let (state, message) = match outcome {
-        Ok(()) => (InvocationState::Succeeded, None),
-        Err(message) => (InvocationState::Failed, Some(message)),
-    };
+pub async fn finish(app: &App, id: &OperationId, node_id: &NodeId, state: InvocationState, message: Option<&str>) -> Result<(), ActionError> {
     let mut tx = app.database().write().await?;
-    tx.finish_invocation(id, node_id, state, message.as_deref(), app.now()).await?;
+    tx.finish_invocation(id, node_id, state, message, app.now()).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::agent_v1::{CheckIn, Enroll, Enrolled, Hello, OrderResult, Orders, Renew, ReportAnswer, ReportFrame, Welcome};
+use api::agent_v1::{CheckIn, Enroll, Enrolled, Hello, OrderResult, Orders, Renew, ReportAnswer, ReportFrame, RunProgress, Welcome};
 use api::error::ErrorCode;
 use axum::Json;
 use axum::body::Bytes;
@@ -132,6 +132,12 @@ pub async fn orders(State(app): State<App>, agent: LeavingAgent, Query(query): Q
 /// How an order ended.
 pub async fn finish_order(State(app): State<App>, agent: Agent, Body(result): Body<OrderResult>) -> Result<StatusCode, ApiError> {
     agents::finish_order(&app, &agent, &result).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// How far a run is.
+pub async fn progress(State(app): State<App>, agent: Agent, Body(progress): Body<RunProgress>) -> Result<StatusCode, ApiError> {
+    agents::progress(&app, &agent, &progress).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -15,7 +15,9 @@ mod operations;
 mod organization;
 mod overview;
 mod parts;
+mod patch_now;
 mod patches;
+mod receipt;
 mod sign_in;
 
 use axum::Router;
@@ -40,8 +42,12 @@ pub fn routes() -> Router<App> {
         .route("/nodes/{id}/changes", get(node::changes))
         .route("/nodes/{id}/agent", get(node::agent))
         .route("/nodes/{id}/scan", post(node::request_scan))
-        .route("/nodes/{id}/install", get(operations::ask).post(operations::request))
+        .route("/nodes/{id}/install", get(patch_now::ask).post(patch_now::request))
         .route("/operations/{id}", get(operations::show))
+        .route("/operations/{id}/agree", post(operations::agree))
+        .route("/operations/{id}/cancel", post(operations::cancel))
+        .route("/operations/{id}/rollback", post(operations::roll_back))
+        .route("/operations/{id}/receipts/{node}", get(operations::download))
         .route("/nodes/{id}/orders", post(node::request_order))
         .route("/nodes/{id}/retire", post(node::retire))
         .route("/activations", get(activations::list).post(activations::create))

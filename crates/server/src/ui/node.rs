@@ -535,7 +535,7 @@ async fn request(app: &App, session: &BrowserSession, id: &str, form: &FormPairs
     if !form.belongs_to(session) {
         return Ok(cross_site());
     }
-    let body = CreateOperation { kind, nodes: vec![id.to_owned()], install: None };
+    let body = CreateOperation::new(kind, vec![id.to_owned()]);
     let (operation, _) = operations::request(app, &session.caller, &body, None).await?;
     Ok(Redirect::to(&format!("/nodes/{id}?requested={}", operation.id)).into_response())
 }

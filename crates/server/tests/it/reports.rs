@@ -4,6 +4,7 @@ use api::v1::node::{ListNodes, ListPage};
 use domain::model::section::Section;
 use domain::model::time::{DAY_MS, HOUR_MS};
 use server::actions::{inventories, nodes, operations};
+use store::operations::InvocationState;
 use testkit::clock::START;
 use testkit::inventories::debian;
 
@@ -50,7 +51,7 @@ async fn a_requested_scan_is_claimed_done_and_shown() {
     assert_eq!(operations::claim(&harness.app, &id, 1).await.unwrap(), None);
     operations::release(&harness.app, &id).await.unwrap();
     assert_eq!(operations::claim(&harness.app, &id, 1).await.unwrap(), Some(claimed.clone()), "work of a node that died is given again");
-    operations::finish(&harness.app, &claimed.operation_id, &id, Err("no disk".to_owned())).await.unwrap();
+    operations::finish(&harness.app, &claimed.operation_id, &id, InvocationState::Failed, Some("no disk")).await.unwrap();
     let ended = harness.get(&format!("/api/v1/operations/{}", claimed.operation_id)).await.json();
     assert_eq!((&ended["invocations"][0]["state"], &ended["invocations"][0]["message"]), (&"FAILED".into(), &"no disk".into()));
 }
@@ -60,11 +61,24 @@ async fn a_node_that_does_not_allow_it_is_not_asked_to_install() {
     let harness = Harness::new().await;
     let id = harness.report(debian("web-1", 20, 2, START)).await;
     let ask = async |wish: &str| harness.post("/api/v1/operations", &format!("{{\"kind\":\"install\",\"nodes\":[\"{id}\"],\"install\":{wish}}}"), &[]).await;
-    for (wish, words) in [("{}", "does not allow installs"), ("{\"allow\":\"ALL\"}", "is none of NONE, DEPENDENCIES, AS_PLANNED"), ("{\"only\":[\"\"]}", "names of 1 to")] {
+    for (wish, words) in [
+        ("{}", "does not allow installs"),
+        (r#"{"allow":"ALL"}"#, "is none of DEPENDENCIES, NONE, AS_PLANNED"),
+        (r#"{"only":[""]}"#, "names of 1 to"),
+        (r#"{"reboot":"PERHAPS"}"#, "is none of IF_NEEDED, NEVER, ALWAYS"),
+        (r#"{"reboot":"2026-13-01"}"#, "is no time such as 2026-12-01T02:00:00Z"),
+        (r#"{"ends_by":"soon"}"#, "is no time such as"),
+        (r#"{"hooks":{"before":""}}"#, "is no name of 1 to 128 bytes"),
+        (r#"{"override_list":"patches: []"}"#, "the list names no patch"),
+        (r#"{"override_list":"patches: [{id: a}]","only":["b"]}"#, "give one of"),
+    ] {
         let answer = ask(wish).await;
         answer.check_problem(422, "invalid_value");
         assert!(answer.body.contains(words), "{}", answer.body);
     }
     assert_eq!(operations::claim(&harness.app, &id, 1).await.unwrap(), None);
     harness.get(&format!("/api/v1/operations/op-0123456789abcdef0/receipts/{id}")).await.check_problem(404, "not_found");
+    harness.post("/api/v1/operations/op-0123456789abcdef0/cancel", "null", &[]).await.check_problem(404, "not_found");
+    harness.post("/api/v1/operations", r#"{"kind":"rollback"}"#, &[]).await.check_problem(422, "invalid_value");
+    harness.post("/api/v1/operations", r#"{"kind":"rollback","rollback_of":"op-0123456789abcdef0"}"#, &[]).await.check_problem(422, "invalid_value");
 }

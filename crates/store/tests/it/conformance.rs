@@ -14,8 +14,10 @@ use domain::model::id::{ActivationId, BaselineId, FilterId, IdSource, NodeId, Op
 use domain::model::node::{Allows, TagSource};
 use domain::model::organization::{self, Organization};
 use domain::model::patch::{Classification, Severity};
-use domain::model::plan::{Extra, Outcome, Plan, PlanSchema, Receipt};
+use domain::model::plan::{Foreseen, Plan, PlanSchema, Terms};
 use domain::model::platform::OperatingSystem;
+use domain::model::receipt::{Effect, Outcome, Receipt, WayBack};
+use domain::model::run::{Progress, Step};
 use domain::model::section::{PackageFacts, PerSection, Section};
 use domain::model::time::DAY_MS;
 use domain::model::transaction::Transaction;
@@ -23,7 +25,7 @@ use store::baselines::BaselineVersion;
 use store::contents::{ContentBody, NewContent};
 use store::feeds::FeedRecord;
 use store::nodes::{NodeEvent, NodeRecord, NodeState, TagRecord};
-use store::operations::{Claimed, InvocationState, OperationRecord, request_digest};
+use store::operations::{Claimed, InvocationRecord, InvocationState, OperationRecord, request_digest};
 use store::reports::{CheckIn, ReportRecord};
 use store::saved_filters::SavedFilter;
 use store::sessions::{Session, SessionKind};
@@ -512,7 +514,7 @@ pub async fn work_and_receipts_read_back(database: Database) {
     let (node_id, id) = (NodeId::create(&mut ids, START), OperationId::create(&mut ids, START));
     let operation =
         OperationRecord { id: id.clone(), kind: "install".into(), requested_by: "ada".into(), requested_at: START, request_digest: request_digest("install", &[]).to_string() };
-    let plan = Plan { schema: PlanSchema::V1, changes: Vec::new(), extra: Extra::None, transaction: Transaction::default(), made_at: START };
+    let plan = Plan { schema: PlanSchema::V1, changes: Vec::new(), terms: Terms::default(), transaction: Transaction::default(), foreseen: Foreseen::default(), made_at: START };
     let receipt = |log: &str| Receipt {
         plan: plan.clone(),
         started_at: START,
@@ -522,6 +524,12 @@ pub async fn work_and_receipts_read_back(database: Database) {
         packages: Vec::new(),
         config_files: Vec::new(),
         log: log.into(),
+        steps: Vec::new(),
+        hooks: Vec::new(),
+        services: Vec::new(),
+        effect: Effect::InEffect,
+        way_back: WayBack::default(),
+        history: None,
     };
     let mut tx = database.write().await.unwrap();
     tx.insert_operation(&operation, None, std::slice::from_ref(&node_id)).await.unwrap();
@@ -529,7 +537,42 @@ pub async fn work_and_receipts_read_back(database: Database) {
     let claimed = tx.claim_invocation(&node_id, 1, START).await.unwrap();
     assert_eq!(claimed, Some(Claimed { operation_id: id.clone(), kind: "install".into(), work: Some("all of it".into()) }));
     assert_eq!(tx.find_receipt(&id, node_id.as_str()).await.unwrap(), None);
+    tx.upsert_plan(&id, &node_id, &plan).await.unwrap();
+    assert_eq!((tx.find_plan(&id, node_id.as_str()).await.unwrap(), tx.find_plan(&id, "mi-0").await.unwrap()), (Some(plan.clone()), None));
     tx.upsert_receipt(&id, &node_id, &receipt("first")).await.unwrap();
     tx.upsert_receipt(&id, &node_id, &receipt("second")).await.unwrap();
     assert_eq!(tx.find_receipt(&id, node_id.as_str()).await.unwrap(), Some(receipt("second")));
+}
+
+pub async fn a_cancel_ends_what_waits_and_reaches_what_goes_on_once(database: Database) {
+    let mut ids = IdSource::seeded(1);
+    let (busy, idle) = (NodeId::create(&mut ids, START), NodeId::create(&mut ids, START));
+    let [first, second] = [operation(&mut ids, 0), operation(&mut ids, 1)];
+    let mut tx = database.write().await.unwrap();
+    tx.insert_operation(&first, None, &[busy.clone(), idle.clone()]).await.unwrap();
+    tx.set_work(&first.id, &busy, "all of it").await.unwrap();
+    tx.insert_operation(&second, None, std::slice::from_ref(&busy)).await.unwrap();
+    tx.claim_invocation(&busy, 1, START).await.unwrap().unwrap();
+    assert_eq!(tx.claim_invocation(&busy, 2, START).await.unwrap(), None, "it is in the middle of a run");
+    let progress = Progress { step: Step::Apply, at: START, percent: Some(40), lines: vec!["Setting up".into()], waits_until: None, back_by: None };
+    tx.set_progress(&first.id, &busy, &progress).await.unwrap();
+    tx.set_progress(&first.id, &idle, &progress).await.unwrap();
+    assert_eq!(tx.claim_cancel(&busy, START).await.unwrap(), None);
+    tx.cancel_invocations(&first.id, "ada stopped it", START).await.unwrap();
+    let told = |invocations: Vec<InvocationRecord>| {
+        let mut told: Vec<_> = invocations.into_iter().map(|one| (one.state, one.message, one.progress, one.cancel_requested_at, one.claimed_at)).collect();
+        told.sort_by_key(|one| one.0.code());
+        told
+    };
+    let stopped = (InvocationState::Cancelled, Some("ada stopped it".to_owned()), None, None, None);
+    let going_on = (InvocationState::Running, None, Some(progress), Some(START), Some(START));
+    assert_eq!(told(tx.list_invocations(&first.id).await.unwrap()), [stopped, going_on]);
+    assert_eq!(tx.claim_cancel(&busy, START).await.unwrap(), Some(first.id.clone()));
+    assert_eq!((tx.claim_cancel(&busy, START).await.unwrap(), tx.claim_cancel(&idle, START).await.unwrap()), (None, None));
+    // The agent ended without a word: it gets the order again, and the request to stop after it.
+    tx.release_invocations(&busy).await.unwrap();
+    tx.claim_invocation(&busy, 3, START).await.unwrap().unwrap();
+    assert_eq!(tx.claim_cancel(&busy, START).await.unwrap(), Some(first.id.clone()));
+    tx.finish_invocation(&first.id, &busy, InvocationState::Cancelled, None, START).await.unwrap();
+    assert_eq!(tx.claim_invocation(&busy, 4, START).await.unwrap().map(|claimed| claimed.operation_id), Some(second.id));
 }

@@ -43,6 +43,7 @@ on_both_databases! {
     an_import_counts_all_at_once
     baselines_keep_their_versions_and_what_they_are_for
     work_and_receipts_read_back
+    a_cancel_ends_what_waits_and_reaches_what_goes_on_once
     two_claims_never_take_the_same_invocation
     an_idempotency_key_belongs_to_one_operation
     secrets_end_and_expire

@@ -5,6 +5,7 @@
 
 mod install;
 mod simulate;
+mod way_back;
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read};
@@ -24,6 +25,7 @@ use catalog::unpack;
 
 pub use self::install::install;
 pub use self::simulate::simulate;
+pub use self::way_back::{find_kept, go_back, keep};
 
 /// Where the database is: of old and today.
 const DATABASES: [&str; 2] = ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];

@@ -18,6 +18,7 @@ mod simulate;
 mod sources;
 mod stanza;
 mod status;
+mod way_back;
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -38,10 +39,11 @@ use self::stanza::text;
 use crate::package_manager::PackageFacts;
 use crate::root::{Root, unreadable};
 
-pub use self::install::install;
+pub use self::install::{download, download_kib, install, recover};
 pub use self::refresh::refresh;
 pub use self::simulate::simulate;
 pub use self::status::{STATUS_PATH, fill_install_dates};
+pub use self::way_back::{find_kept, go_back, keep};
 
 /// Where apt keeps package lists.
 pub const LISTS_PATH: &str = "/var/lib/apt/lists";
@@ -419,4 +421,11 @@ impl Phasing {
 /// Reads a problem into the report when the status file cannot be read.
 pub fn status_problem(error: &std::io::Error) -> Problem {
     unreadable(STATUS_PATH, error)
+}
+
+/// Files of installed packages, given as name and architecture, as dpkg lists them.
+pub fn files(root: &Root, packages: &[(&str, &str)]) -> Vec<String> {
+    let read = |list: String| root.read_text(&format!("/var/lib/dpkg/info/{list}.list"), &mut Vec::new());
+    let lists = packages.iter().filter_map(|(name, architecture)| read(format!("{name}:{architecture}")).or_else(|| read((*name).to_owned())));
+    lists.flat_map(|list| list.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }

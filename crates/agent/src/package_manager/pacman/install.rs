@@ -1,11 +1,17 @@
-//! Installing with `pacman`: the whole system at once, or nothing. Checked against pacman 7.0.
+//! Downloading and installing with `pacman`: the whole system at once, or nothing. Checked against pacman
+//! 7.0.
 
 use std::time::Duration;
 
-use crate::command::{self, CommandError, Output};
+use crate::command::{self, CommandError, Output, Watch};
 use crate::root::Root;
 
+/// Downloads everything.
+pub fn download(root: &Root, patience: Duration, watch: Watch<'_>) -> Result<Output, CommandError> {
+    command::change(root, "pacman", &["--sync", "--sysupgrade", "--downloadonly", "--noconfirm", "--noprogressbar"], patience, watch)
+}
+
 /// Upgrades everything. The plan has all of it, or was not let through.
-pub fn install(root: &Root, patience: Duration) -> Result<Output, CommandError> {
-    command::change(root, "pacman", &["--sync", "--sysupgrade", "--noconfirm", "--noprogressbar"], patience)
+pub fn install(root: &Root, patience: Duration, watch: Watch<'_>) -> Result<Output, CommandError> {
+    command::change(root, "pacman", &["--sync", "--sysupgrade", "--noconfirm", "--noprogressbar"], patience, watch)
 }

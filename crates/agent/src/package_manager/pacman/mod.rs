@@ -5,6 +5,7 @@
 
 mod install;
 mod simulate;
+mod way_back;
 
 use std::collections::HashMap;
 use std::fs;
@@ -23,8 +24,9 @@ use crate::package_manager::{PackageFacts, address};
 use crate::root::{Root, modified_at};
 use catalog::unpack;
 
-pub use self::install::install;
+pub use self::install::{download, install};
 pub use self::simulate::simulate;
+pub use self::way_back::{find_kept, go_back, keep};
 
 const DATABASE: &str = "/var/lib/pacman";
 const CONFIG: &str = "/etc/pacman.conf";

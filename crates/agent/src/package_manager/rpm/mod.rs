@@ -16,6 +16,7 @@ mod primary_database;
 mod products;
 mod simulate;
 mod summary;
+mod way_back;
 
 use std::collections::HashMap;
 use std::io;
@@ -39,9 +40,10 @@ use super::{PackageFacts, address};
 use crate::root::{Root, modified_at};
 
 pub use self::database::find;
-pub use self::install::install;
+pub use self::install::{download, install, last_transaction};
 pub use self::products::tags as product_tags;
 pub use self::simulate::{MICRODNF, ZYPPER, find_tool, simulate};
+pub use self::way_back::{find_kept, go_back, keep};
 
 /// Where dnf, dnf5, yum and zypper keep metadata.
 const DNF_CACHE: &str = "/var/cache/dnf";

@@ -9,6 +9,7 @@ mod exception;
 mod feed;
 mod key;
 mod node;
+mod operation;
 mod organization;
 mod patch;
 mod reference;
@@ -44,6 +45,10 @@ pub enum Command {
     Key(key::Arguments),
     /// Patches that nodes of a running server need
     Patch(patch::Arguments),
+    /// Work on nodes that was asked for
+    Operation(operation::Arguments),
+    /// Bring back what was there before an install
+    Rollback(operation::RollbackArguments),
     /// Baselines of a running server
     Baseline(baseline::Arguments),
     /// Exceptions: patches that are approved or rejected on some nodes for a while
@@ -77,6 +82,8 @@ pub fn run(command: Command, printer: &Printer) -> anyhow::Result<Exit> {
         Command::Region(arguments) => organization::run_member(MemberKind::Region, arguments, printer),
         Command::Key(arguments) => key::run(arguments, printer),
         Command::Patch(arguments) => patch::run(arguments, printer),
+        Command::Operation(arguments) => operation::run(arguments, printer),
+        Command::Rollback(arguments) => operation::roll_back(arguments, printer),
         Command::Baseline(arguments) => baseline::run(arguments, printer),
         Command::Exception(arguments) => exception::run(arguments, printer),
         Command::Feed(arguments) => feed::run(arguments, printer),

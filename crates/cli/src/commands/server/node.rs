@@ -316,7 +316,7 @@ fn list(filter: Filter, sort: String, page: PageArguments, remote: &Remote, prin
 /// Asks nodes for work.
 fn order(kind: OperationKind, nodes: &[String], remote: &Remote, printer: &Printer) -> anyhow::Result<()> {
     let key = clock::idempotency_key()?;
-    let operation = remote.ask(async |client| client.create_operation(&CreateOperation { kind, nodes: find_ids(&client, nodes).await?, install: None }, &key).await)?;
+    let operation = remote.ask(async |client| client.create_operation(&CreateOperation::new(kind, find_ids(&client, nodes).await?), &key).await)?;
     match remote.format {
         Format::Json => printer.json(&operation)?,
         Format::Table => printer.line(format!("{} requested on {}", operation.id, count(operation.invocations.len()))),

@@ -1,18 +1,19 @@
 //! `fettle patch`: patches that nodes of a running server need.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::path::PathBuf;
 
-use api::v1::operation::{CreateOperation, InstallWish, OperationKind};
+use anyhow::Context;
+use api::v1::operation::{CreateOperation, HookNames, InstallWish, OperationKind};
 use api::v1::patch::{ListPatches, Patch};
 use clap::Subcommand;
 use domain::model::patch::Severity;
 
 use super::node::{find_id, find_ids};
+use super::operation;
 use super::remote::{PageArguments, Remote};
-use crate::clock;
 use crate::commands::install::{self, Wish};
 use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::printer::{Format, Printer};
 
 /// Arguments of `fettle patch`.
@@ -52,6 +53,8 @@ enum PatchCommand {
         #[command(flatten)]
         wish: Wish,
         #[command(flatten)]
+        how: How,
+        #[command(flatten)]
         remote: Remote,
     },
     /// What came of an install on a node
@@ -63,6 +66,57 @@ enum PatchCommand {
         #[command(flatten)]
         remote: Remote,
     },
+}
+
+/// How nodes of a server go about it.
+#[derive(clap::Args)]
+pub struct How {
+    /// An install override list of AWS Patch Manager: these versions, whatever the baseline says
+    #[arg(long, value_name = "FILE", conflicts_with = "only")]
+    override_list: Option<PathBuf>,
+    /// Whether nodes boot: if-needed, never, always, or a time such as 2026-12-01T02:00:00Z
+    #[arg(long, value_name = "RULE", default_value = "if-needed")]
+    reboot: String,
+    /// Leave services as they are that still run replaced code
+    #[arg(long)]
+    leave_services: bool,
+    /// The hook that runs before anything changes
+    #[arg(long, value_name = "NAME")]
+    hook_before: Option<String>,
+    /// The hook that runs when everything is installed
+    #[arg(long, value_name = "NAME")]
+    hook_after: Option<String>,
+    /// The hook that runs at the end, whatever came of it
+    #[arg(long, value_name = "NAME")]
+    hook_at_exit: Option<String>,
+    /// Let other updaters stand still meanwhile
+    #[arg(long)]
+    pause_updaters: bool,
+    /// Begin nothing that would not end by this time
+    #[arg(long, value_name = "TIME")]
+    ends_by: Option<String>,
+}
+
+impl How {
+    /// The request, with what is to be installed.
+    fn wish(&self, wish: &Wish) -> anyhow::Result<InstallWish> {
+        let read = |path: &PathBuf| std::fs::read_to_string(path).with_context(|| Failure::new(format!("failed to read `{}`", path.display()), "give the file of a list"));
+        let code = |word: &str| Some(word.to_ascii_uppercase().replace('-', "_"));
+        Ok(InstallWish {
+            only: wish.only.clone(),
+            override_list: self.override_list.as_ref().map(read).transpose()?,
+            plan: None,
+            allow: Some(wish.allow.code().to_owned()),
+            reboot: if self.reboot.starts_with(|c: char| c.is_ascii_digit()) { Some(self.reboot.clone()) } else { code(&self.reboot) },
+            services: self.leave_services.then(|| "LEAVE".to_owned()),
+            hooks: HookNames { before: self.hook_before.clone(), after: self.hook_after.clone(), at_exit: self.hook_at_exit.clone() },
+            config_files: wish.replace_config_files.then(|| "REPLACE".to_owned()),
+            on_failure: wish.go_on.then(|| "GO_ON".to_owned()),
+            recover: wish.recover,
+            pause_updaters: self.pause_updaters,
+            ends_by: self.ends_by.clone(),
+        })
+    }
 }
 
 /// Runs the command.
@@ -85,7 +139,7 @@ pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
             );
             printer.next_page(answer.next_cursor.as_deref());
         }
-        PatchCommand::Now { nodes, wish, remote } => return patch_now(&nodes, wish, &remote, printer),
+        PatchCommand::Now { nodes, wish, how, remote } => return patch_now(&nodes, &wish, &how, &remote, printer),
         PatchCommand::Receipt { operation, node, remote } => {
             let receipt = remote.ask(async |client| client.receipt(&operation, &find_id(&client, &node).await?).await)?;
             match remote.format {
@@ -128,68 +182,41 @@ fn class_words(patch: &Patch) -> String {
     if patch.severity == Severity::Unspecified.word() { patch.classification.clone() } else { format!("{}, {}", patch.classification, patch.severity) }
 }
 
-/// Between two looks at an operation.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// Shows what would be asked for, asks, and waits for the receipts.
-fn patch_now(nodes: &[String], wish: Wish, remote: &Remote, printer: &Printer) -> anyhow::Result<Exit> {
-    let Wish { only, allow, yes } = wish;
-    let details = remote.ask(async |client| {
-        let mut details = Vec::new();
-        for id in find_ids(&client, nodes).await? {
-            details.push(client.node(&id).await?.node);
+/// Has each node plan, shows that, asks, and waits for the receipts of exactly that.
+fn patch_now(nodes: &[String], wish: &Wish, how: &How, remote: &Remote, printer: &Printer) -> anyhow::Result<Exit> {
+    let wished = how.wish(wish)?;
+    let nodes = remote.ask(async |client| find_ids(&client, nodes).await)?;
+    let ask = CreateOperation { install: Some(wished), ..CreateOperation::new(OperationKind::Plan, nodes) };
+    let planned = operation::request(&ask, remote, printer)?;
+    let plans = remote.ask(async |client| {
+        let mut plans = Vec::new();
+        for invocation in &planned.invocations {
+            let name = client.node(&invocation.node_id).await?.node.name;
+            plans.push((name, client.plan(&planned.id, &invocation.node_id).await.ok()));
         }
-        Ok(details)
+        Ok(plans)
     })?;
-    if !yes {
-        for node in &details {
-            printer.line(format!("{}: {} missing", node.name, node.counts.missing));
-        }
-        let what = if only.is_empty() { "all of it".to_owned() } else { only.join(", ") };
-        if !printer.confirm(&format!("install {what} on {} nodes? [y/N] ", details.len()), "give --yes")? {
-            printer.note("nothing was asked for");
-            return Ok(Exit::Success);
+    let mut n_changes = 0;
+    for ((name, plan), invocation) in plans.iter().zip(&planned.invocations) {
+        n_changes += plan.as_ref().map_or(0, |plan| plan.transaction.steps.len());
+        if remote.format == Format::Table {
+            printer.line(printer.bold(name));
+            match plan {
+                Some(plan) => install::print_plan(plan, printer),
+                None => printer.note(invocation.message.as_deref().unwrap_or("the node made no plan")),
+            }
+            printer.line("");
         }
     }
-    let wish = InstallWish { only, allow: Some(allow.code().to_owned()) };
-    let body = CreateOperation { kind: OperationKind::Install, nodes: details.iter().map(|node| node.id.clone()).collect(), install: Some(wish) };
-    let key = clock::idempotency_key()?;
-    let name = |id: &str| details.iter().find(|node| node.id == id).map_or_else(|| id.to_owned(), |node| node.name.clone());
-    let (operation, receipts) = remote.ask(async |client| {
-        let mut operation = client.create_operation(&body, &key).await?;
-        printer.note(format!("{}; Ctrl-C leaves it going on", operation.id));
-        let mut told = BTreeMap::new();
-        loop {
-            for invocation in &operation.invocations {
-                if told.insert(invocation.node_id.clone(), invocation.state.clone()).as_ref() != Some(&invocation.state) {
-                    printer.note(format!("{}: {}", name(&invocation.node_id), invocation.state.to_lowercase()));
-                }
-            }
-            if operation.invocations.iter().all(|invocation| invocation.finished_at.is_some()) {
-                break;
-            }
-            tokio::time::sleep(PAUSE).await;
-            operation = client.operation(&operation.id).await?;
-        }
-        let mut receipts = Vec::new();
-        for invocation in &operation.invocations {
-            receipts.push(client.receipt(&operation.id, &invocation.node_id).await.ok());
-        }
-        Ok((operation, receipts))
-    })?;
-    if remote.format == Format::Json {
-        printer.json(&receipts)?;
-    } else {
-        for (invocation, receipt) in operation.invocations.iter().zip(&receipts) {
-            let name = printer.bold(&name(&invocation.node_id));
-            match receipt {
-                Some(receipt) => {
-                    printer.line(name);
-                    install::print(receipt, printer);
-                }
-                None => printer.line(format!("{name}: {}", invocation.message.as_deref().unwrap_or("nothing is known of it"))),
-            }
-        }
+    let able: Vec<_> = planned.invocations.iter().filter(|invocation| invocation.state == "SUCCEEDED").map(|invocation| invocation.node_id.clone()).collect();
+    if able.len() < planned.invocations.len() {
+        return Err(Failure::new("not every node could make a plan", "leave those out that could not, or mend what they say").into());
     }
-    Ok(if operation.invocations.iter().all(|invocation| invocation.state == "SUCCEEDED") { Exit::Success } else { Exit::Failed })
+    if !wish.yes && !printer.confirm(&format!("do this, {n_changes} packages on {} nodes? [y/N] ", able.len()), "give --yes")? {
+        printer.note("nothing was changed");
+        return Ok(Exit::Success);
+    }
+    let agreed = InstallWish { plan: Some(planned.id), ..InstallWish::default() };
+    let install = operation::request(&CreateOperation { install: Some(agreed), ..CreateOperation::new(OperationKind::Install, able) }, remote, printer)?;
+    operation::print_receipts(&install, remote, printer)
 }

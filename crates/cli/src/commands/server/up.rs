@@ -15,6 +15,7 @@ use server::App;
 use server::actions::{Caller, feeds, nodes, operations, reports, sessions, verdicts};
 use server::app::{AppConfig, Rhythm};
 use server::keys::{GivenCertificate, Keys};
+use store::operations::InvocationState;
 use store::{Database, StoreError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -339,8 +340,9 @@ impl LocalNode {
     async fn do_requested_work(&mut self) -> anyhow::Result<()> {
         let Some(id) = self.id.clone() else { return Ok(()) };
         while let Some(claimed) = operations::claim(&self.app, &id, 0).await? {
-            let outcome = self.scan().await.map(|_| ()).map_err(|error| format!("{error:#}"));
-            operations::finish(&self.app, &claimed.operation_id, &id, outcome).await?;
+            let failure = self.scan().await.err().map(|error| format!("{error:#}"));
+            let state = if failure.is_none() { InvocationState::Succeeded } else { InvocationState::Failed };
+            operations::finish(&self.app, &claimed.operation_id, &id, state, failure.as_deref()).await?;
         }
         Ok(())
     }

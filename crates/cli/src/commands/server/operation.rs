@@ -1,0 +1,172 @@
+//! `fettle operation` and `fettle rollback`: work on nodes that was asked for, and taking it back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use api::v1::operation::{CreateOperation, Invocation, Operation, OperationKind};
+use clap::Subcommand;
+
+use super::node::find_ids;
+use super::remote::Remote;
+use crate::clock;
+use crate::commands::install;
+use crate::exit::Exit;
+use crate::printer::{Format, Printer};
+
+/// Arguments of `fettle operation`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: OperationCommand,
+}
+
+#[derive(Subcommand)]
+enum OperationCommand {
+    /// What became of an operation, node by node
+    Show {
+        /// Its id
+        operation: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Follow an operation to its end, and print the receipts
+    Watch {
+        /// Its id
+        operation: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Ask its nodes to stop, each at the end of the step that it is in
+    Cancel {
+        /// Its id
+        operation: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+/// Arguments of `fettle rollback`.
+#[derive(clap::Args)]
+pub struct RollbackArguments {
+    /// The operation to take back
+    operation: String,
+    /// Ids or names; all nodes of the operation when none is given
+    nodes: Vec<String>,
+    /// Do it without asking
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// Runs `fettle operation`.
+pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
+    match arguments.command {
+        OperationCommand::Show { operation, remote } => {
+            let operation = remote.ask(async |client| client.operation(&operation).await)?;
+            print(&operation, &remote, printer)?;
+        }
+        OperationCommand::Watch { operation, remote } => {
+            let operation = watch(&operation, &remote, printer)?;
+            return print_receipts(&operation, &remote, printer);
+        }
+        OperationCommand::Cancel { operation, remote } => {
+            let operation = remote.ask(async |client| client.cancel_operation(&operation).await)?;
+            print(&operation, &remote, printer)?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// Runs `fettle rollback`.
+pub fn roll_back(arguments: RollbackArguments, printer: &Printer) -> anyhow::Result<Exit> {
+    let RollbackArguments { operation, nodes, yes, remote } = arguments;
+    let question = format!("bring back what was there before {operation}, and hold its versions back from coming again? [y/N] ");
+    if !yes && !printer.confirm(&question, "give --yes")? {
+        printer.note("nothing was asked for");
+        return Ok(Exit::Success);
+    }
+    let nodes = remote.ask(async |client| find_ids(&client, &nodes).await)?;
+    let body = CreateOperation { rollback_of: Some(operation), ..CreateOperation::new(OperationKind::Rollback, nodes) };
+    let operation = request(&body, &remote, printer)?;
+    printer.note("the versions that went are rejected on these nodes; `fettle exception list` shows it, `fettle exception revoke` lifts it");
+    print_receipts(&operation, &remote, printer)
+}
+
+/// Requests work and follows it to its end.
+pub fn request(body: &CreateOperation, remote: &Remote, printer: &Printer) -> anyhow::Result<Operation> {
+    let key = clock::idempotency_key()?;
+    let operation = remote.ask(async |client| client.create_operation(body, &key).await)?;
+    printer.note(format!("{}; Ctrl-C leaves it going on, `fettle operation cancel` stops it", operation.id));
+    watch(&operation.id, remote, printer)
+}
+
+/// Between two looks at an operation.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Follows an operation to its end; each line says what is new on a node.
+fn watch(id: &str, remote: &Remote, printer: &Printer) -> anyhow::Result<Operation> {
+    remote.ask(async |client| {
+        let (mut told, mut names) = (BTreeMap::new(), BTreeMap::new());
+        loop {
+            let operation = client.operation(id).await?;
+            for invocation in &operation.invocations {
+                if !names.contains_key(&invocation.node_id) {
+                    let name = client.node(&invocation.node_id).await.map_or_else(|_| invocation.node_id.clone(), |detail| detail.node.name);
+                    names.insert(invocation.node_id.clone(), name);
+                }
+                let words = words(invocation);
+                if told.get(&invocation.node_id) != Some(&words) {
+                    printer.note(format!("{}: {words}", names[&invocation.node_id]));
+                    told.insert(invocation.node_id.clone(), words);
+                }
+            }
+            if operation.invocations.iter().all(|invocation| invocation.finished_at.is_some()) {
+                return Ok(operation);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    })
+}
+
+/// What a node is doing, or how it ended.
+fn words(invocation: &Invocation) -> String {
+    invocation.doing.clone().unwrap_or_else(|| invocation.state.to_lowercase())
+}
+
+fn print(operation: &Operation, remote: &Remote, printer: &Printer) -> anyhow::Result<()> {
+    if remote.format == Format::Json {
+        return printer.json(operation);
+    }
+    printer.line(format!("{} {}, requested by {} at {}", printer.bold(&operation.kind), operation.id, operation.requested_by, operation.requested_at));
+    let rows = operation.invocations.iter().map(|invocation| [invocation.node_id.clone(), words(invocation), invocation.message.clone().unwrap_or_default()]);
+    printer.table(["node", "state", "what there is to say"], rows);
+    Ok(())
+}
+
+/// Prints what came of an operation on each node. The exit code says whether all went well.
+pub fn print_receipts(operation: &Operation, remote: &Remote, printer: &Printer) -> anyhow::Result<Exit> {
+    let receipts = remote.ask(async |client| {
+        let mut receipts = Vec::new();
+        for invocation in &operation.invocations {
+            let name = client.node(&invocation.node_id).await.map_or_else(|_| invocation.node_id.clone(), |detail| detail.node.name);
+            receipts.push((name, client.receipt(&operation.id, &invocation.node_id).await.ok()));
+        }
+        Ok(receipts)
+    })?;
+    if remote.format == Format::Json {
+        printer.json(&receipts.iter().map(|(_, receipt)| receipt).collect::<Vec<_>>())?;
+    } else {
+        for ((name, receipt), invocation) in receipts.iter().zip(&operation.invocations) {
+            let name = printer.bold(name);
+            match receipt {
+                Some(receipt) => {
+                    printer.line(name);
+                    install::print(receipt, printer);
+                }
+                None => printer.line(format!("{name}: {}", invocation.message.clone().unwrap_or_else(|| words(invocation)))),
+            }
+        }
+    }
+    Ok(if operation.invocations.iter().all(|invocation| invocation.state == "SUCCEEDED") { Exit::Success } else { Exit::Failed })
+}
