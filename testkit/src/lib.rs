@@ -2,6 +2,7 @@
 //! databases. Depended on by tests only.
 
 pub mod apt;
+pub mod apt_repository;
 pub mod clock;
 pub mod feeds;
 pub mod inventories;

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::sh;
 
 /// A file that shows that a package is there, and the package.
-const PACKAGES: [(&str, &str); 14] = [
+const PACKAGES: [(&str, &str); 15] = [
     ("/usr/lib/postgresql", "postgresql"),
     ("/usr/sbin/debootstrap", "debootstrap"),
     ("/usr/sbin/ip", "iproute2"),
@@ -19,6 +19,7 @@ const PACKAGES: [(&str, &str); 14] = [
     ("/usr/bin/lz4", "lz4"),
     ("/usr/bin/zstd", "zstd"),
     ("/usr/bin/xz", "xz-utils"),
+    ("/usr/bin/gpg", "gnupg"),
     ("/usr/lib/python3/dist-packages/apt_pkg.cpython-311-x86_64-linux-gnu.so", "python3-apt"),
     ("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "fonts-dejavu-core"),
 ];

@@ -21,8 +21,6 @@ use crate::package_manager::own_repositories::{self, SourceError};
 use crate::root::Root;
 use crate::state::StateFolder;
 
-/// How long another program that changes packages is waited for.
-const LOCK_PATIENCE: Duration = Duration::from_mins(10);
 /// Progress is not told more often.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Last lines that are told.
@@ -157,13 +155,14 @@ impl ActiveRun {
 
 fn carry_out(mut run: Run, parts: &Parts, send: &UnboundedSender<Message>, is_cancelled: &AtomicBool) -> Result<Receipt, WorkError> {
     let root = Root::new("/");
-    install::wait_for_others(&root, LOCK_PATIENCE);
+    let wait = Duration::from_secs(parts.config.lock_wait_seconds.into());
+    install::wait_for_others(&root, wait);
     let _placed = own_repositories::place(&root, &parts.sources)?;
     let surroundings = Surroundings {
         root: &root,
         allows: parts.config.allows(),
         hooks: &parts.config.hooks,
-        wait: LOCK_PATIENCE,
+        wait,
         kept: &parts.state.way_back(),
         cache: Some(&parts.cache),
         boot: &parts.boot,

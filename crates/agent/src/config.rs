@@ -28,6 +28,9 @@ pub struct AgentConfig {
     /// Programs that runs may call by these names, when hooks are allowed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hooks: BTreeMap<String, Hook>,
+    /// Seconds that another program that changes packages is waited for.
+    #[serde(default = "ten_minutes", skip_serializing_if = "is_ten_minutes")]
+    pub lock_wait_seconds: u32,
     /// Where the agent keeps its state.
     #[serde(default = "state_path")]
     pub state: PathBuf,
@@ -48,6 +51,14 @@ fn state_path() -> PathBuf {
 
 fn custom_path() -> PathBuf {
     CUSTOM_PATH.into()
+}
+
+const fn ten_minutes() -> u32 {
+    600
+}
+
+fn is_ten_minutes(seconds: &u32) -> bool {
+    *seconds == ten_minutes()
 }
 
 fn yes() -> bool {
@@ -83,6 +94,7 @@ impl AgentConfig {
             server: server.trim_end_matches('/').to_owned(),
             allows: Vec::new(),
             hooks: BTreeMap::new(),
+            lock_wait_seconds: ten_minutes(),
             state: state.to_owned(),
             custom_inventory: custom_path(),
             proxy: None,

@@ -538,9 +538,10 @@ impl Agent {
     /// What an install would do.
     async fn plan(&self, work: InstallWork) -> Result<OrderResult, StateError> {
         let (sources, kept, cache, now) = (self.sources()?, self.parts.state.way_back(), self.parts.cache.clone(), self.clock());
+        let wait = Duration::from_secs(self.parts.config.lock_wait_seconds.into()).min(PLAN_PATIENCE);
         let planned = tokio::task::spawn_blocking(move || {
             let root = Root::new("/");
-            install::wait_for_others(&root, PLAN_PATIENCE);
+            install::wait_for_others(&root, wait);
             let _placed = own_repositories::place(&root, &sources)?;
             let inventory = inventory::collect(&root, Some(&cache), now())?;
             Ok::<_, WorkError>(install::plan_and_foresee(&root, &inventory, &work, &kept, now())?)

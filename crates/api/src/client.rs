@@ -18,7 +18,7 @@ use crate::v1::key::{RotateKey, RotatedKey};
 use crate::v1::node::{
     BetweenDays, Change, Changed, EditTags, ListNodePatches, ListNodes, ListPage, ListVerdicts, Node, NodeDetail, NodeEvent, NodePatch, OnDay, PastVerdict, Report,
 };
-use crate::v1::operation::{CreateOperation, Operation};
+use crate::v1::operation::{CreateOperation, ListedOperation, Operation};
 use crate::v1::organization::{CreateMember, Member, MoveMember, MoveNodes, Organization};
 use crate::v1::patch::{ListPatches, Patch, PatchNode};
 use crate::v1::sign_in_link::SignInLink;
@@ -267,6 +267,11 @@ impl Client {
     pub async fn create_operation(&self, body: &CreateOperation, idempotency_key: &str) -> Result<Operation, ClientError> {
         let request = self.http.post(self.url("/operations")).header("Idempotency-Key", idempotency_key).json(body);
         self.send(request).await
+    }
+
+    /// Operations, newest first.
+    pub async fn list_operations(&self, query: &ListPage) -> Result<Page<ListedOperation>, ClientError> {
+        self.get("/operations", query).await
     }
 
     /// One operation.

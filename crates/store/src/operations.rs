@@ -1,5 +1,7 @@
 //! Operations and their invocations: work that was asked for, node by node.
 
+use std::collections::BTreeMap;
+
 use domain::model::digest::Digest;
 use domain::model::id::{NodeId, OperationId};
 use domain::model::run::Progress;
@@ -204,6 +206,25 @@ impl ReadTx {
     /// The operation that was requested with a key.
     pub async fn find_operation_by_key(&mut self, idempotency_key: &str) -> Result<Option<OperationRecord>, StoreError> {
         self.optional(sql("SELECT * FROM operations WHERE idempotency_key = $1").bind(idempotency_key)).await?.as_ref().map(operation).transpose()
+    }
+
+    /// Operations, newest first, that came before this one, with how many nodes are in each state.
+    pub async fn list_operations(&mut self, before: Option<&str>, limit: u32) -> Result<Vec<(OperationRecord, BTreeMap<String, u32>)>, StoreError> {
+        // Ids sort by the time of their request.
+        let filter = if before.is_some() { "WHERE id < $2" } else { "" };
+        let statement = sql(format!("SELECT * FROM operations {filter} ORDER BY id DESC LIMIT $1")).bind(limit);
+        let rows = self.rows(if let Some(before) = before { statement.bind(before) } else { statement }).await?;
+        let operations: Vec<_> = rows.iter().map(operation).collect::<Result<_, _>>()?;
+        let (Some(newest), Some(oldest)) = (operations.first(), operations.last()) else { return Ok(Vec::new()) };
+        let between = "operation_id <= $1 AND operation_id >= $2";
+        let statement = sql(format!("SELECT operation_id, state, COUNT(*) AS n FROM invocations WHERE {between} GROUP BY operation_id, state"));
+        let rows = self.rows(statement.bind(newest.id.as_str()).bind(oldest.id.as_str())).await?;
+        let mut counts = BTreeMap::<String, BTreeMap<String, u32>>::new();
+        for row in &rows {
+            let n: i64 = row.get("n")?;
+            counts.entry(row.get("operation_id")?).or_default().insert(row.get("state")?, u32::try_from(n).unwrap_or(u32::MAX));
+        }
+        Ok(operations.into_iter().map(|operation| (operation.clone(), counts.remove(operation.id.as_str()).unwrap_or_default())).collect())
     }
 
     /// Nodes with an invocation in this state.

@@ -242,8 +242,14 @@ fn keep_way_back(run: &mut Run, around: &Surroundings<'_>) -> Result<(), Install
 /// Installs what is open, in batches that end in time; one by one when something failed and the rest is to go on.
 fn apply(run: &mut Run, around: &Surroundings<'_>) -> Result<(), InstallError> {
     let manager = inventory::package_manager(around.root).ok_or(InstallError::NoPackageManager)?;
-    // An agent that was killed in the middle left a package manager at work.
-    let _ = preflight::wait_for_lock(around.root, around.wait);
+    if run.record(Step::Apply).is_some_and(|record| record.n_attempts > 1) {
+        // An agent that was killed in the middle left a package manager at work, a machine that went down left what it
+        // had not ended.
+        let _ = preflight::wait_for_lock(around.root, around.wait);
+        if let Some(recovered) = manager.recover(around.root, PATIENCE, &mut |line| tell(around, line, None)) {
+            note(run, &recovered);
+        }
+    }
     let plan = run.plan.clone().expect("a plan is checked before it is applied");
     let (mut took, mut given_up, mut one_by_one) = (Vec::new(), Vec::new(), false);
     loop {

@@ -27,8 +27,9 @@ impl Progress {
                 Some((done.trim().parse().ok()?, of.parse().ok()?))
             })
         };
-        let (done, of) = share.filter(|(done, of)| *of > 0 && done <= of)?;
-        self.percent = self.percent.max(u8::try_from(100 * done / of).unwrap_or(100));
+        // A line is printed when something begins: only what came before it is done.
+        let (begun, of): (usize, usize) = share.filter(|(begun, of)| *begun > 0 && begun <= of)?;
+        self.percent = self.percent.max(u8::try_from(100 * (begun - 1) / of).unwrap_or(100));
         Some(self.percent)
     }
 }
@@ -41,11 +42,11 @@ mod tests {
     fn each_tools_lines_are_understood() {
         let mut progress = Progress::new(2);
         let apt = ["Get:1 copy:/repository ./ tb-a 2", "Unpacking tb-a (2) over (1) ...", "Unpacking tb-b (2)", "Setting up tb-a (2) ...", "Setting up tb-b (2) ..."];
-        assert_eq!(apt.map(|line| progress.hear(line)), [None, Some(25), Some(50), Some(75), Some(100)]);
+        assert_eq!(apt.map(|line| progress.hear(line)), [None, Some(0), Some(25), Some(50), Some(75)]);
         let hear = |line: &str| Progress::new(1).hear(line);
-        assert_eq!(hear("  Upgrading        : tb-a-1.1-1.noarch                                   3/4"), Some(75));
-        assert_eq!(hear("(1/2) Upgrading tb-a (1-r0 -> 2-r0)"), Some(50));
-        assert_eq!(hear("(2/2) upgrading tb-b..."), Some(100));
+        assert_eq!(hear("  Upgrading        : tb-a-1.1-1.noarch                                   3/4"), Some(50));
+        assert_eq!(hear("(1/2) Upgrading tb-a (1-r0 -> 2-r0)"), Some(0));
+        assert_eq!(hear("(2/2) upgrading tb-b..."), Some(50));
         assert_eq!([hear("/usr/lib 9/0"), hear("5/4"), hear("")], [None, None, None]);
     }
 }

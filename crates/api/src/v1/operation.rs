@@ -1,5 +1,7 @@
 //! Operations: requests for work on nodes.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -122,6 +124,21 @@ impl OperationKind {
             Self::Rollback => "rollback",
         }
     }
+}
+
+/// An operation in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ListedOperation {
+    /// Its id, `op-…`.
+    pub id: String,
+    /// What is to be done.
+    pub kind: String,
+    /// Who asked.
+    pub requested_by: String,
+    /// When.
+    pub requested_at: String,
+    /// How many nodes are in each state.
+    pub nodes: BTreeMap<String, u32>,
 }
 
 /// An operation with its part on each node.

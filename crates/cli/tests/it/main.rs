@@ -4,10 +4,12 @@
 mod agent;
 mod baselines;
 mod browser;
+mod fleet;
 mod harness;
 mod install;
 mod orders;
 mod refresh;
+mod runs_testbed;
 mod scan;
 mod simulate;
 mod testbed;

@@ -1,101 +1,14 @@
 //! Real nodes with systemd, each in its own namespaces, and the server on an address of its own.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
 use domain::model::time::{HOUR_MS, Timestamp};
 use serde_json::Value;
-use testkit::testbed::{LinkQuality, NodeOptions, SERVER, Testbed};
+use testkit::testbed::{LinkQuality, NodeOptions};
 
+use crate::fleet::{Fleet, PROGRAM};
 use crate::harness::wait_for;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_fettle");
-
-struct Fleet {
-    bed: Testbed,
-    data: tempfile::TempDir,
-    server: Child,
-}
-
-impl Fleet {
-    fn start() -> Self {
-        let (bed, data) = (Testbed::start(Path::new(PROGRAM)), testkit::folder());
-        let server = start_server(&bed, data.path());
-        Self { bed, data, server }
-    }
-
-    fn restart_server(&mut self) {
-        self.server.kill().unwrap();
-        self.server.wait().unwrap();
-        self.server = start_server(&self.bed, self.data.path());
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.bed.at_server(Path::new(PROGRAM)).args(arguments).args(["--format", "json", "--data"]).arg(self.data.path()).output().unwrap();
-        let log = || fs::read_to_string(self.data.path().join("log")).unwrap_or_default();
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}{}", String::from_utf8_lossy(&output.stderr), log()))
-    }
-
-    fn run(&self, arguments: &[&str]) {
-        let output = self.bed.at_server(Path::new(PROGRAM)).args(arguments).arg("--data").arg(self.data.path()).output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    fn nodes(&self) -> Vec<Value> {
-        self.json(&["node", "list", "--sort", "name"])["items"].as_array().unwrap().clone()
-    }
-
-    fn node(&self, name: &str) -> Option<Value> {
-        self.nodes().into_iter().find(|node| node["name"] == name)
-    }
-
-    fn wait_for_presence(&self, name: &str, presence: &str) {
-        wait_for(&format!("{name} to be {presence}"), || self.node(name).filter(|node| node["presence"] == presence));
-    }
-
-    fn code(&self) -> String {
-        self.json(&["activation", "create", "--limit", "10", "--tag", "bed=test"])["code"].as_str().unwrap().to_owned()
-    }
-
-    fn add(&mut self, name: &str, options: NodeOptions, code: &str) {
-        self.bed.add(name, options);
-        self.bed.shell(name, &format!("fettle agent enroll --server https://{SERVER}:7300 --activation {code}"));
-    }
-
-    fn reports(&self, name: &str) -> Vec<Value> {
-        self.json(&["node", "reports", name, "--limit", "500"])["items"].as_array().unwrap().clone()
-    }
-
-    fn events(&self, name: &str, kind: &str) -> Vec<Value> {
-        self.json(&["node", "events", name]).as_array().unwrap().iter().filter(|event| event["kind"] == kind).cloned().collect()
-    }
-
-    /// Waits until a node has reported once more.
-    fn wait_for_report(&self, name: &str) {
-        let last_scan_at = || self.node(name).unwrap()["last_scan_at"].clone();
-        let before = last_scan_at();
-        wait_for(&format!("one more report of {name}"), || (last_scan_at() != before).then_some(()));
-    }
-}
-
-impl Drop for Fleet {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
-fn start_server(bed: &Testbed, data: &Path) -> Child {
-    let mut command = bed.at_server(Path::new(PROGRAM));
-    command.args(["up", "--no-local-node", "--listen", "0.0.0.0:7300", "--scan-every", "2", "--poll-for", "1", "--late-after", "5", "--silent-after", "12", "--data"]).arg(data);
-    let log = File::options().create(true).append(true).open(data.join("log")).unwrap();
-    let mut server = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().contains("sign in")), "the server did not start");
-    server
-}
 
 #[test]
 fn five_nodes_live_through_a_partition_a_killed_server_and_a_reboot() {
@@ -258,23 +171,12 @@ fn an_install_reaches_a_node_that_allows_it_and_its_receipt_comes_back() {
     // What a node allows is in its own configuration.
     fleet.bed.shell("n1", "sed -i 's/^allows:.*/allows: [install]/' /etc/fettle/agent.yaml; systemctl restart fettle-agent");
     fleet.bed.shell("n1", OFFERS);
-    let save = |sources: &str| {
-        let document = fleet.data.path().join("all.yaml");
-        let rules = "schema: baseline/v1\nname: all\noperating_system: DEBIAN\napproval_rules: [{approve_after_days: 0, enable_non_security: true}]\n";
-        fs::write(&document, format!("{rules}{sources}")).unwrap();
-        fleet.run(&["baseline", "save", "-f", document.to_str().unwrap()]);
-    };
-    save("");
-    fleet.run(&["baseline", "assign", "all"]);
+    fleet.approve_all("");
     wait_for("three missing patches", || fleet.node("n1").filter(|node| node["counts"]["missing"] == 3));
 
-    let fettle = |arguments: &[&str]| {
-        let output = fleet.bed.at_server(Path::new(PROGRAM)).args(arguments).arg("--data").arg(fleet.data.path()).stdin(Stdio::null()).output().unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
-    };
-    let (code, said) = fettle(&["patch", "now", "n2", "--yes"]);
+    let (code, said) = fleet.fettle(&["patch", "now", "n2", "--yes"]);
     assert!(code == Some(1) && said.contains("does not allow installs"), "{said}");
-    let (code, said) = fettle(&["patch", "now", "n1", "--only", "tb-a", "--yes"]);
+    let (code, said) = fleet.fettle(&["patch", "now", "n1", "--only", "tb-a", "--yes"]);
     assert!(code == Some(0) && said.contains("installed: 1 of 1"), "{said}");
     assert_eq!(fleet.bed.shell("n1", "dpkg-query -W -f '${Version}' tb-a tb-b"), "21");
 
@@ -293,20 +195,20 @@ fn an_install_reaches_a_node_that_allows_it_and_its_receipt_comes_back() {
     assert_eq!(fleet.bed.shell("n1", "dpkg-query -W -f '${Version}' tb-c"), "2");
 
     // The baseline gets a repository of its own: only that is read and installed from, until it has none again.
-    save("sources: [{name: ours, products: ['*'], configuration: 'deb [trusted=yes] copy:/ours ./'}]\n");
+    fleet.approve_all("sources: [{name: ours, products: ['*'], configuration: 'deb [trusted=yes] copy:/ours ./'}]\n");
     fleet.run(&["node", "scan", "n1"]);
     wait_for("what the baseline's repository offers", || fleet.node("n1").filter(|node| node["counts"]["missing"] == 2));
-    let (code, said) = fettle(&["patch", "now", "n1", "--yes"]);
+    let (code, said) = fleet.fettle(&["patch", "now", "n1", "--yes"]);
     assert!(code == Some(0) && said.contains("installed: 2 of 2"), "{said}");
     assert_eq!(
         fleet.bed.shell("n1", "dpkg-query -W -f '${Version}' tb-a tb-b tb-c; cat /etc/apt/sources.list; ls /etc/apt/sources.list.d"),
         "313deb [trusted=yes] copy:/repository ./\n"
     );
-    save("");
+    fleet.approve_all("");
     fleet.run(&["node", "scan", "n1"]);
     wait_for("what the node's own repository offers", || fleet.node("n1").filter(|node| node["counts"]["missing"] == 1));
 
-    let (code, said) = fettle(&["patch", "now", "n1", "--yes"]);
+    let (code, said) = fleet.fettle(&["patch", "now", "n1", "--yes"]);
     assert!(code == Some(1) && said.contains("a package's script failed") && said.contains("tb-b 2 is only partly installed"), "{said}");
     wait_for("the failed package", || fleet.node("n1").filter(|node| node["counts"]["failed"] == 1));
 }

@@ -301,6 +301,9 @@ impl Cause {
                 "bad signature",
                 "is not signed",
                 "invalid or corrupted package",
+                "hash sum mismatch",
+                "hashes of expected file",
+                "has unexpected size",
             ],
         ),
         (
@@ -316,10 +319,7 @@ impl Cause {
                 "command failed to execute correctly",
             ],
         ),
-        (
-            Self::VersionGone,
-            &["was not found", "no match for argument", "no provider of", "unable to locate package", "404  not found", "status code: 404", "nothing provides requested"],
-        ),
+        (Self::VersionGone, &["was not found", "no match for argument", "no provider of", "unable to locate package", "404  ", "status code: 404", "nothing provides requested"]),
         (
             Self::Network,
             &[

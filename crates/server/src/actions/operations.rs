@@ -1,5 +1,9 @@
 //! Operations: asking nodes for work, and what became of it.
 
+use std::collections::BTreeMap;
+
+use api::page::Cursor;
+use api::v1::node::ListPage;
 use api::v1::operation::{CreateOperation, NODES_MAX, OperationKind};
 use domain::model::id::{NodeId, OperationId};
 use domain::model::plan::Plan;
@@ -9,7 +13,7 @@ use store::AuditEntry;
 use store::operations::{Claimed, InvocationRecord, InvocationState, OperationRecord, request_digest};
 
 use crate::App;
-use crate::actions::{ActionError, Caller, works};
+use crate::actions::{ActionError, Caller, cut_page, decode_cursor, page_limit, works};
 
 /// An operation with its part on each node.
 pub type Operation = (OperationRecord, Vec<InvocationRecord>);
@@ -146,6 +150,19 @@ pub async fn find_receipt(app: &App, _caller: &Caller, id: &str, node: &str) -> 
     let operation_id: OperationId = id.parse().map_err(|_| not_found())?;
     app.database().read().await?.find_receipt(&operation_id, node).await?.ok_or_else(not_found)
 }
+
+/// An operation, and how many nodes are in each state.
+pub type CountedOperation = (OperationRecord, BTreeMap<String, u32>);
+
+/// Operations, newest first.
+pub async fn list(app: &App, _caller: &Caller, query: &ListPage) -> Result<(Vec<CountedOperation>, Option<String>), ActionError> {
+    let limit = page_limit(query.limit)?;
+    let before = decode_cursor(query.cursor.as_deref(), LIST)?.map(|cursor| cursor.id);
+    let found = app.database().read().await?.list_operations(before.as_deref(), limit + 1).await?;
+    Ok(cut_page(found, limit, LIST, |(operation, _): &CountedOperation| Cursor { value: String::new(), id: operation.id.to_string() }))
+}
+
+const LIST: &str = "operations";
 
 /// One operation.
 pub async fn find(app: &App, _caller: &Caller, id: &str) -> Result<Operation, ActionError> {

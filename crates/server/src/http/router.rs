@@ -86,7 +86,7 @@ fn v1_routes() -> OpenApiRouter<App> {
         .routes(routes!(v1::feeds::remove))
         .routes(routes!(v1::feeds::refresh))
         .routes(routes!(v1::feeds::import))
-        .routes(routes!(v1::operations::create))
+        .routes(routes!(v1::operations::create, v1::operations::list))
         .routes(routes!(v1::operations::show))
         .routes(routes!(v1::operations::cancel))
         .routes(routes!(v1::operations::show_plan))

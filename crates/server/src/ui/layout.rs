@@ -13,18 +13,20 @@ pub enum Section {
     Overview,
     Nodes,
     Patches,
+    Operations,
     Baselines,
     Organization,
 }
 
 impl Section {
-    const ALL: [Self; 5] = [Self::Overview, Self::Nodes, Self::Patches, Self::Baselines, Self::Organization];
+    const ALL: [Self; 6] = [Self::Overview, Self::Nodes, Self::Patches, Self::Operations, Self::Baselines, Self::Organization];
 
     fn name(self) -> &'static str {
         match self {
             Self::Overview => "Overview",
             Self::Nodes => "Nodes",
             Self::Patches => "Patches",
+            Self::Operations => "Operations",
             Self::Baselines => "Baselines",
             Self::Organization => "Organization",
         }
@@ -35,6 +37,7 @@ impl Section {
             Self::Overview => "/",
             Self::Nodes => "/nodes",
             Self::Patches => "/patches",
+            Self::Operations => "/operations",
             Self::Baselines => "/baselines",
             Self::Organization => "/organization",
         }

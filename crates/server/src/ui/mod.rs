@@ -43,6 +43,7 @@ pub fn routes() -> Router<App> {
         .route("/nodes/{id}/agent", get(node::agent))
         .route("/nodes/{id}/scan", post(node::request_scan))
         .route("/nodes/{id}/install", get(patch_now::ask).post(patch_now::request))
+        .route("/operations", get(operations::list))
         .route("/operations/{id}", get(operations::show))
         .route("/operations/{id}/agree", post(operations::agree))
         .route("/operations/{id}/cancel", post(operations::cancel))

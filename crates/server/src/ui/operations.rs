@@ -1,7 +1,8 @@
 //! An operation: the plan that waits for someone to agree, how far it is, what came of it.
 
+use api::v1::node::ListPage;
 use api::v1::operation::{CreateOperation, InstallWish, OperationKind};
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use domain::model::plan::Plan;
@@ -26,6 +27,31 @@ struct Part {
     receipt: Option<Receipt>,
 }
 
+/// Operations, newest first.
+pub async fn list(State(app): State<App>, session: BrowserSession, Query(query): Query<ListPage>) -> Result<Html<String>, PageError> {
+    let (found, next_cursor) = operations::list(&app, &session.caller, &query).await?;
+    let now = app.now();
+    let body = html! {
+        div.title { h1 { "Operations" } }
+        section.card.flush {
+            @if found.is_empty() { div.empty { p { "Nothing was asked of any node yet." } } } @else {
+                div.scroll { table.cards {
+                    caption { "Work that was asked for, the newest first" }
+                    thead { tr { th { "What" } th { "Nodes" } th { "Requested by" } th { "When" } } }
+                    tbody { @for (operation, counts) in &found { tr {
+                        td { a href={ "/operations/" (operation.id) } { (heading(&operation.kind)) } }
+                        td data-label="Nodes" { @for (state, n) in counts { (n) " " (state.to_lowercase()) " " } }
+                        td data-label="Requested by" { (operation.requested_by) }
+                        td data-label="When" { (parts::ago(operation.requested_at, now)) }
+                    } } }
+                } }
+            }
+        }
+        (parts::pages("/operations", &[], query.cursor.as_deref(), next_cursor.as_deref()))
+    };
+    Ok(layout::page("Operations", Section::Operations, &session, &body))
+}
+
 /// What became of an operation, node by node.
 pub async fn show(State(app): State<App>, session: BrowserSession, Path(id): Path<String>) -> Result<Html<String>, PageError> {
     let (operation, invocations) = operations::find(&app, &session.caller, &id).await?;
@@ -42,7 +68,7 @@ pub async fn show(State(app): State<App>, session: BrowserSession, Path(id): Pat
     let form = |action: &str, body: &Markup| html! { form method="post" action={ "/operations/" (id) "/" (action) } { (layout::form_token(&session)) (body) } };
     let body = html! {
         div.title data-refresh[is_going_on] {
-            div { div.crumbs { a href="/nodes" { "Nodes" } } h1 { (heading(&operation.kind)) } }
+            div { div.crumbs { a href="/operations" { "Operations" } } h1 { (heading(&operation.kind)) } }
             span.quiet { "requested by " (operation.requested_by) ", " (parts::ago(operation.requested_at, now)) }
         }
         @if is_going_on {
@@ -59,7 +85,7 @@ pub async fn show(State(app): State<App>, session: BrowserSession, Path(id): Pat
             (card(&id, part, &take_back, now))
         }
     };
-    Ok(layout::page(heading(&operation.kind), Section::Nodes, &session, &body))
+    Ok(layout::page(heading(&operation.kind), Section::Operations, &session, &body))
 }
 
 fn heading(kind: &str) -> &'static str {

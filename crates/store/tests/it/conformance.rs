@@ -559,6 +559,10 @@ pub async fn a_cancel_ends_what_waits_and_reaches_what_goes_on_once(database: Da
     tx.set_progress(&first.id, &idle, &progress).await.unwrap();
     assert_eq!(tx.claim_cancel(&busy, START).await.unwrap(), None);
     tx.cancel_invocations(&first.id, "ada stopped it", START).await.unwrap();
+    let counts = |counts: &[(&str, u32)]| counts.iter().map(|(state, n)| ((*state).to_owned(), *n)).collect::<BTreeMap<_, _>>();
+    assert_eq!(tx.list_operations(None, 10).await.unwrap(), [(second.clone(), counts(&[("PENDING", 1)])), (first.clone(), counts(&[("CANCELLED", 1), ("RUNNING", 1)]))]);
+    assert_eq!(tx.list_operations(Some(second.id.as_str()), 1).await.unwrap().len(), 1);
+    assert_eq!(tx.list_operations(Some(first.id.as_str()), 1).await.unwrap(), []);
     let told = |invocations: Vec<InvocationRecord>| {
         let mut told: Vec<_> = invocations.into_iter().map(|one| (one.state, one.message, one.progress, one.cancel_requested_at, one.claimed_at)).collect();
         told.sort_by_key(|one| one.0.code());

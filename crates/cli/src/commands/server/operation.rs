@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use api::v1::node::ListPage;
 use api::v1::operation::{CreateOperation, Invocation, Operation, OperationKind};
 use clap::Subcommand;
 
 use super::node::find_ids;
-use super::remote::Remote;
+use super::remote::{PageArguments, Remote};
 use crate::clock;
 use crate::commands::install;
 use crate::exit::Exit;
@@ -22,6 +23,13 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum OperationCommand {
+    /// Operations, newest first
+    List {
+        #[command(flatten)]
+        page: PageArguments,
+        #[command(flatten)]
+        remote: Remote,
+    },
     /// What became of an operation, node by node
     Show {
         /// Its id
@@ -62,6 +70,21 @@ pub struct RollbackArguments {
 /// Runs `fettle operation`.
 pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
     match arguments.command {
+        OperationCommand::List { page, remote } => {
+            let query = ListPage { cursor: page.cursor, limit: Some(page.limit) };
+            let found = remote.ask(async |client| client.list_operations(&query).await)?;
+            if remote.format == Format::Json {
+                printer.json(&found)?;
+                return Ok(Exit::Success);
+            }
+            let nodes = |counts: &BTreeMap<String, u32>| counts.iter().map(|(state, n)| format!("{n} {}", state.to_lowercase())).collect::<Vec<_>>().join(", ");
+            let rows = found
+                .items
+                .iter()
+                .map(|operation| [operation.kind.clone(), nodes(&operation.nodes), operation.requested_by.clone(), operation.requested_at.clone(), operation.id.clone()]);
+            printer.table(["what", "nodes", "requested by", "when", "id"], rows);
+            printer.next_page(found.next_cursor.as_deref());
+        }
         OperationCommand::Show { operation, remote } => {
             let operation = remote.ask(async |client| client.operation(&operation).await)?;
             print(&operation, &remote, printer)?;

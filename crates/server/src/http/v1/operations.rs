@@ -1,6 +1,8 @@
 //! Operations: requests for work on nodes.
 
-use api::v1::operation::{CreateOperation, Invocation, Operation, Progress};
+use api::page::Page;
+use api::v1::node::ListPage;
+use api::v1::operation::{CreateOperation, Invocation, ListedOperation, Operation, Progress};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -11,7 +13,7 @@ use domain::model::time::Timestamp;
 use crate::App;
 use crate::actions::{Caller, operations};
 use crate::http::ApiError;
-use crate::http::extract::Body;
+use crate::http::extract::{Body, Parameters};
 
 /// Requests work. The same `Idempotency-Key` and body give the same operation again.
 #[utoipa::path(post, path = "/operations", operation_id = "create_operation", tag = "operations", params(("Idempotency-Key" = Option<String>, Header, description = "1 to 128 characters")), request_body = CreateOperation, responses((status = 201, body = Operation), (status = "default", body = api::error::Problem)))]
@@ -19,6 +21,20 @@ pub async fn create(State(app): State<App>, caller: Caller, headers: HeaderMap, 
     let key = headers.get("Idempotency-Key").map(|value| value.to_str().unwrap_or_default());
     let requested = operations::request(&app, &caller, &body, key).await?;
     Ok((StatusCode::CREATED, Json(operation(&app, requested))))
+}
+
+/// Operations, newest first.
+#[utoipa::path(get, path = "/operations", operation_id = "list_operations", tag = "operations", params(ListPage), responses((status = 200, body = Page<ListedOperation>), (status = "default", body = api::error::Problem)))]
+pub async fn list(State(app): State<App>, caller: Caller, Parameters(query): Parameters<ListPage>) -> Result<Json<Page<ListedOperation>>, ApiError> {
+    let (found, next_cursor) = operations::list(&app, &caller, &query).await?;
+    let items = found.into_iter().map(|(operation, nodes)| ListedOperation {
+        id: operation.id.to_string(),
+        kind: operation.kind,
+        requested_by: operation.requested_by,
+        requested_at: operation.requested_at.to_string(),
+        nodes,
+    });
+    Ok(Json(Page { items: items.collect(), next_cursor }))
 }
 
 /// One operation.
