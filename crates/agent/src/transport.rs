@@ -63,6 +63,10 @@ impl TransportError {
 /// Whatever a server says, an agent tries again within this time.
 const RETRY_AFTER_MAX: Duration = Duration::from_mins(10);
 
+/// A connection that nobody used for so long may be dead, and would only say so after minutes; a new one says so at
+/// once. The one that waits for orders is always in use.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// How the server is known.
 pub enum Trust {
     /// By the fingerprint of its authority, from an activation's code.
@@ -83,7 +87,7 @@ impl Transport {
     pub fn new(server: &str, proxy: Option<&str>, trust: &Trust, credentials: Option<(&str, &str)>) -> Result<Self, TransportError> {
         let tls = |error: &dyn std::fmt::Display| TransportError::Tls { detail: error.to_string() };
         let config = tls_config(trust, credentials)?;
-        let mut http = reqwest::Client::builder().tls_backend_preconfigured(config).connect_timeout(CONNECT_PATIENCE).tcp_keepalive(KEEPALIVE).pool_idle_timeout(None).no_proxy();
+        let mut http = reqwest::Client::builder().tls_backend_preconfigured(config).connect_timeout(CONNECT_PATIENCE).tcp_keepalive(KEEPALIVE).pool_idle_timeout(IDLE).no_proxy();
         if let Some(proxy) = proxy {
             http = http.proxy(reqwest::Proxy::all(proxy).map_err(|error| tls(&error))?);
         }
