@@ -40,6 +40,16 @@ pub fn base_with(release: &str, name: &str, packages: &str) -> PathBuf {
     kept(&name, |root| make(release, packages, root))
 }
 
+/// The same with all updates that wait downloaded, and no way to download more.
+pub fn with_updates(release: &str) -> PathBuf {
+    let recipe = Digest::of(format!("{RECIPE} {release} {PACKAGES}").as_bytes()).short(8);
+    kept(&format!("{release}-updates-{recipe}"), |root| {
+        make(release, PACKAGES, root);
+        run(chroot(root, ["apt-get", "-qq", "-y", "--download-only", "dist-upgrade"]).env("DEBIAN_FRONTEND", "noninteractive"));
+        fs::write(root.join("etc/apt/apt.conf.d/99offline"), "Acquire::http::Proxy \"http://127.0.0.1:9\";\n").expect("the root can be written");
+    })
+}
+
 /// A root that is made at first use, and kept for a week.
 fn kept(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     let roots = roots_folder();

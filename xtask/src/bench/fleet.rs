@@ -36,11 +36,16 @@ pub fn run(root: &Path, n_nodes: u32) -> anyhow::Result<()> {
     measure(&Server::start(&fettle, Some(postgres.url()))?, root, n_nodes, "PostgreSQL")?;
     drop(postgres);
     herd(Server::start(&fettle, None)?, root, n_nodes)?;
+    idle_agent(&build_agent()?, &Server::start(&fettle, None)?)
+}
+
+/// The agent built alone.
+pub(super) fn build_agent() -> anyhow::Result<PathBuf> {
     let target = sh::target().join("agent");
     let mut build = Command::new("cargo");
     build.args(["build", "--profile", "agent", "--locked", "--package", "cli", "--bin", "fettle", "--no-default-features", "--target-dir"]);
     sh::run_with(build.arg(&target))?;
-    idle_agent(&target.join("agent/fettle"), &Server::start(&fettle, None)?)
+    Ok(target.join("agent/fettle"))
 }
 
 fn measure(server: &Server, root: &Path, n_nodes: u32, database: &str) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@
 mod feeds;
 mod fleet;
 mod index;
+mod install;
 mod queries;
 mod rpm;
 mod scan;
@@ -47,6 +48,8 @@ enum Part {
     Feeds,
     /// Judging a million nodes again
     Index,
+    /// Runs beside the bare package manager, how soon they begin, and the agent's memory in one
+    Install,
     /// Lists, compliance and start of a server with up to a million nodes
     Queries,
 }
@@ -74,6 +77,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if wanted(Part::Index) {
         index::run()?;
+    }
+    if wanted(Part::Install) {
+        install::run(&root()?, arguments.pairs.min(3))?;
     }
     if wanted(Part::Queries) {
         queries::run()?;

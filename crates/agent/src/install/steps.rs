@@ -333,6 +333,10 @@ fn tell(around: &Surroundings<'_>, line: &str, percent: Option<u8>) {
 
 /// Asks the system to boot. When it does, this process does not live to see it.
 fn reboot(run: &mut Run, around: &Surroundings<'_>) {
+    if let Some(inhibitor) = find_inhibitor() {
+        run.skip(Step::Reboot, format!("{inhibitor} keeps the system from going down"), (around.now)());
+        return;
+    }
     let (answer, answered) = mpsc::channel();
     (around.watch)(Event::GoesDown(answer));
     // Nobody may be there to answer.
@@ -342,4 +346,12 @@ fn reboot(run: &mut Run, around: &Surroundings<'_>) {
         Ok(_) => std::thread::sleep(DOWN_PATIENCE),
         Err(error) => run.skip(Step::Reboot, format!("the system does not go down: {error}"), (around.now)()),
     }
+}
+
+/// A program that wants the system to stay up, as systemd-inhibit(1) lists it: who, its user, its process, its name, what it
+/// is about, why, and how.
+fn find_inhibitor() -> Option<String> {
+    let listed = command::run("systemd-inhibit", &["--list", "--mode=block", "--no-legend", "--no-pager"]).ok()?;
+    let line = listed.lines().find(|line| line.split_whitespace().any(|word| word.split(':').any(|what| what == "shutdown")))?;
+    line.split_whitespace().next().map(str::to_owned)
 }

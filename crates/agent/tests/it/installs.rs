@@ -14,13 +14,14 @@ use agent::root::Root;
 use domain::model::baseline::Source;
 use domain::model::node::Allows;
 use domain::model::order::InstallWork;
+use domain::model::patch::Offer;
 use domain::model::plan::{Extra, Hooks, OnFailure, Plan, Terms};
 use domain::model::receipt::{Cause, Hold, Outcome, PackageState, Receipt};
 use domain::model::run::Run;
 use domain::model::time::Timestamp;
 use domain::model::transaction::Change;
 use testkit::apt::{Deb, publish};
-use testkit::roots::{Overlay, alpine};
+use testkit::roots::{self, Overlay, alpine};
 use testkit::rpm::{self, tools};
 
 use crate::pacman_candidates;
@@ -219,6 +220,11 @@ fn dnf_brings_what_was_planned_and_a_failing_script_is_told() {
     let receipt = carry_out(&node, plan(&node, &[change("tb-b 1.1-1", "noarch")], Extra::None));
     let Outcome::Failed { cause, .. } = &receipt.outcome else { panic!("{:?} {}", receipt.outcome, receipt.log) };
     assert_eq!((*cause, receipt.packages[0].state, receipt.packages[0].after.as_deref()), (Cause::ScriptFailed, PackageState::NotInstalled, Some("1.0-1")), "{}", receipt.log);
+    // What nobody signed is not installed where signatures are asked for.
+    node.shell("sed -i s/gpgcheck=0/gpgcheck=1/ /etc/yum.repos.d/base.repo");
+    let unsigned = carry_out(&node, plan(&node, &[change("tb-a 1.1-1", "noarch")], Extra::Dependencies));
+    assert!(matches!(unsigned.outcome, Outcome::Failed { cause: Cause::Signature, .. }), "{:?} {}", unsigned.outcome, unsigned.log);
+    assert_eq!(done(&unsigned).len(), 0);
     // No repository has the version of before, and no rpm can be built from what is installed.
     assert_eq!((receipt.way_back.is_whole(), &receipt.way_back.lost), (false, &vec![change("tb-b 1.0-1", "noarch")]));
 }
@@ -455,4 +461,33 @@ fn nothing_is_begun_that_would_not_end_in_time() {
     assert_eq!(carry_out_work(&node, asked(ends_by)).outcome, Outcome::Held { hold: Hold::OutOfTime { ends_by } });
     assert_eq!(node.shell("dpkg-query -W -f '${Version}' tb-a tb-b"), "11");
     assert_eq!(carry_out_work(&node, asked(NOW.plus_millis(600_000))).outcome, Outcome::Installed);
+}
+
+#[test]
+fn debians_own_updates_are_installed_and_taken_back() {
+    let node = Overlay::over(&roots::with_updates("bookworm"));
+    let root = Root::new(node.path());
+    let inventory = inventory::collect(&root, None, NOW).unwrap();
+    let newest = |name: &str| inventory.available.iter().find(|version| version.name == name && version.offer == Offer::Candidate);
+    let asked: Vec<_> = inventory
+        .packages
+        .iter()
+        .filter_map(|package| newest(&package.name))
+        .map(|version| Change { name: version.name.clone(), architecture: version.architecture.clone(), version: version.version.clone() })
+        .collect();
+    assert!(asked.len() > 20, "{} updates wait", asked.len());
+    // Versions, what is a dependency, and every file of a package.
+    let state = || {
+        node.shell("dpkg-query -W; apt-mark showauto; cat /var/lib/dpkg/info/*.list | sort -u | while read -r f; do [ -f \"$f\" ] && [ ! -L \"$f\" ] && echo \"$f\"; done | xargs -d '\\n' md5sum")
+    };
+    let before = state();
+    let receipt = carry_out_work(&node, work(&asked, Extra::Dependencies));
+    assert_eq!(receipt.outcome, Outcome::Installed, "{}", receipt.log);
+    assert!(receipt.way_back.is_whole(), "{:?}", receipt.way_back.lost);
+    let back = carry_out_work(&node, InstallWork { takes_back: Some(last_operation()), ..InstallWork::default() });
+    assert_eq!(back.outcome, Outcome::Installed, "{}", back.log);
+    let after = state();
+    let differing: Vec<_> = after.lines().filter(|line| !before.contains(line)).chain(before.lines().filter(|line| !after.contains(line))).collect();
+    assert_eq!(differing, Vec::<&str>::new());
+    assert_eq!(node.shell("dpkg --audit; apt-get check >/dev/null; openssl version; perl -e 'print 1'; git --version > /dev/null").lines().last(), Some("1"));
 }

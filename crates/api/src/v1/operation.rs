@@ -71,6 +71,9 @@ pub struct InstallWish {
     /// Whether other updaters stand still meanwhile.
     #[serde(default)]
     pub pause_updaters: bool,
+    /// Nothing changes before this time; packages are downloaded before.
+    #[serde(default)]
+    pub not_before: Option<String>,
     /// Nothing is begun that would not end by this time.
     #[serde(default)]
     pub ends_by: Option<String>,

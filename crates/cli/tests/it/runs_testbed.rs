@@ -113,8 +113,16 @@ fn what_is_installed_is_in_effect_or_it_is_said_why_not() {
     assert_eq!(bed.fleet.bed.shell("n1", "cat /var/log/hooks"), "hook_before\nhook_after\nhook_at_exit\n");
     assert_eq!(bed.fleet.bed.shell("n1", "sort /var/log/boots | uniq -c | awk '{print $1}' | sort | xargs").trim(), "1 2", "the last hook ran in the next boot");
 
-    // Where the node is not to boot, that is why it is not in effect.
+    // A program that wants the system to stay up is respected, and named.
     bed.offer(&[Package { name: "tb-boot 3", ..needs_boot }], 1);
+    bed.fleet.bed.shell("n1", "systemd-run -q --unit=keeper systemd-inhibit --what=shutdown --who=backup --why=test sleep infinity");
+    wait_for("the inhibitor", || bed.fleet.bed.shell("n1", "systemd-inhibit --list --no-legend").contains("backup").then_some(()));
+    let (_, receipt) = bed.patch(&[]);
+    assert!(reasons(&receipt).contains("it was not booted: backup keeps the system from going down"), "{receipt}");
+    bed.fleet.bed.shell("n1", "systemctl stop keeper");
+
+    // Where the node is not to boot, that is why it is not in effect.
+    bed.offer(&[Package { name: "tb-boot 4", ..needs_boot }], 1);
     let (_, receipt) = bed.patch(&["--reboot", "never"]);
     assert!(reasons(&receipt).contains("the system waits for a boot: asked for by tb-boot") && reasons(&receipt).contains("lets the node not boot"), "{receipt}");
 }

@@ -42,7 +42,11 @@ const ATTEMPTS_MAX: u32 = 5;
 /// The next step of a run.
 pub fn next_step(run: &Run, situation: &Situation<'_>) -> Next {
     let has_ended = |step: &Step| run.record(*step).is_some_and(|record| record.ended_at.is_some());
-    let Some(step) = Step::ALL.into_iter().find(|step| !has_ended(step)) else { return Next::End };
+    let terms = &run.work.terms;
+    // Ahead of its time a run only downloads.
+    let ahead = terms.not_before.filter(|_| !has_ended(&Step::Download)).map(|_| [Step::Check, Step::Download]);
+    let order = ahead.iter().flatten().copied().chain(Step::ALL);
+    let Some(step) = order.into_iter().find(|step| !has_ended(step)) else { return Next::End };
     let is_stopped = run.stopped.is_some();
     let n_attempts = run.record(step).map_or(0, |record| record.n_attempts);
     if step == Step::Reboot && n_attempts > 0 && run.left_boot.as_deref().is_some_and(|left| left != situation.boot) {
@@ -56,10 +60,20 @@ pub fn next_step(run: &Run, situation: &Situation<'_>) -> Next {
         Some(why) => Next::Skip(step, why),
         // What was begun is ended first, a cancel waits for it.
         None if run.cancelled && !is_stopped && n_attempts == 0 && step < Step::Prove => Next::Stop(Outcome::Cancelled { before: step }),
-        None => match run.work.terms.reboot {
-            RebootRule::At(at) if step == Step::Reboot && situation.now < at => Next::Wait(step, at),
+        None => match due_at(run, step) {
+            Some(at) if situation.now < at => Next::Wait(step, at),
             _ => Next::Do(step),
         },
+    }
+}
+
+/// Before which time a step is not begun.
+fn due_at(run: &Run, step: Step) -> Option<Timestamp> {
+    let terms = &run.work.terms;
+    match (step, terms.reboot) {
+        (Step::HookBefore | Step::KeepWayBack, _) => terms.not_before,
+        (Step::Reboot, RebootRule::At(at)) => Some(at),
+        _ => None,
     }
 }
 
@@ -165,6 +179,9 @@ mod tests {
         assert_eq!(play(run(later, 1), situation("a"), nothing), "check hook_before download keep_way_back apply wait for reboot reboot prove hook_at_exit");
         let bound = Situation { may_reboot: false, ..situation("a") };
         assert_eq!(play(run(RebootRule::Always, 1), bound, nothing), "check hook_before download keep_way_back apply restart_services prove hook_at_exit");
+        let mut ahead = run(RebootRule::Never, 1);
+        ahead.work.terms.not_before = Some(Timestamp::from_millis(5000));
+        assert_eq!(play(ahead, situation("a"), nothing), "check download wait for hook_before hook_before keep_way_back apply restart_services prove hook_at_exit");
         // Nothing is missing: only a reboot that waits is a reason to do anything.
         assert_eq!(play(run(RebootRule::IfNeeded, 0), calm, nothing), "check restart_services prove hook_at_exit");
         assert_eq!(play(run(RebootRule::IfNeeded, 0), situation("a"), nothing), "check hook_before reboot prove hook_at_exit");

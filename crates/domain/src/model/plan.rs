@@ -72,6 +72,9 @@ pub struct Terms {
     /// Whether other updaters stand still meanwhile.
     #[serde(default)]
     pub pause_updaters: bool,
+    /// Nothing changes before this; what is needed is downloaded before.
+    #[serde(default)]
+    pub not_before: Option<Timestamp>,
     /// Nothing is begun that would not end by then.
     #[serde(default)]
     pub ends_by: Option<Timestamp>,

@@ -156,6 +156,7 @@ fn terms(wish: &InstallWish) -> Result<Terms, ActionError> {
         on_failure: pick("on_failure", wish.on_failure.as_deref(), &[("STOP", OnFailure::Stop), ("GO_ON", OnFailure::GoOn)])?,
         recover: wish.recover,
         pause_updaters: wish.pause_updaters,
+        not_before: wish.not_before.as_deref().map(|text| time("not_before", text)).transpose()?,
         ends_by: wish.ends_by.as_deref().map(|text| time("ends_by", text)).transpose()?,
     })
 }

@@ -62,11 +62,12 @@ pub async fn ask(State(app): State<App>, session: BrowserSession, Path(id): Path
                         (select("on_failure", "When a package fails", &[("STOP", "the rest is not begun"), ("GO_ON", "the rest goes on")]))
                         (select("config_files", "Configuration files changed here", &[("KEEP", "stay"), ("REPLACE", "are replaced, where the package manager can")]))
                     }
-                    details { summary { "Hooks, other updaters, an end" }
+                    details { summary { "Hooks, other updaters, times" }
                         div.fields {
                             label { "Hook before" input name="before" placeholder="a name in its agent.yaml"; }
                             label { "Hook after" input name="after"; }
                             label { "Hook at the end" input name="at_exit"; }
+                            label { "Nothing changes before, in UTC" input type="datetime-local" name="not_before"; }
                             label { "Nothing is begun that would not end by, in UTC" input type="datetime-local" name="ends_by"; }
                         }
                         label.check { input type="checkbox" name="pause_updaters" checked; " Other updaters stand still meanwhile" }
@@ -104,6 +105,7 @@ pub async fn request(State(app): State<App>, session: BrowserSession, Path(id): 
         on_failure: word("on_failure"),
         recover: form.has("recover"),
         pause_updaters: form.has("pause_updaters"),
+        not_before: time("not_before"),
         ends_by: time("ends_by"),
         ..InstallWish::default()
     };

@@ -61,8 +61,9 @@ fn terms(terms: &Terms) -> String {
     let services = if terms.services == ServiceRule::Restart { "services are restarted" } else { "services are left as they are" };
     let hooks: Vec<_> = terms.hooks.names().collect();
     let hooks = if hooks.is_empty() { String::new() } else { format!("; hooks: {}", hooks.join(", ")) };
+    let not_before = terms.not_before.map(|at| format!("; nothing changes before {at}")).unwrap_or_default();
     let ends_by = terms.ends_by.map(|at| format!("; nothing is begun that would not end by {at}")).unwrap_or_default();
-    format!("{extra}; {reboot}; {services}{hooks}{ends_by}")
+    format!("{extra}; {reboot}; {services}{hooks}{not_before}{ends_by}")
 }
 
 /// What happened, and what was proved.

@@ -92,6 +92,9 @@ pub struct How {
     /// Let other updaters stand still meanwhile
     #[arg(long)]
     pause_updaters: bool,
+    /// Change nothing before this time; packages are downloaded before
+    #[arg(long, value_name = "TIME")]
+    not_before: Option<String>,
     /// Begin nothing that would not end by this time
     #[arg(long, value_name = "TIME")]
     ends_by: Option<String>,
@@ -114,6 +117,7 @@ impl How {
             on_failure: wish.go_on.then(|| "GO_ON".to_owned()),
             recover: wish.recover,
             pause_updaters: self.pause_updaters,
+            not_before: self.not_before.clone(),
             ends_by: self.ends_by.clone(),
         })
     }
