@@ -31,10 +31,11 @@ const LOG_BYTES_MAX: usize = 64 * 1024;
 
 /// Goes on with a run until its end.
 pub fn carry_out(run: &mut Run, around: &Surroundings<'_>) -> Result<Receipt, InstallError> {
+    let mut seen = Seen::default();
     loop {
         run.cancelled |= (around.is_cancelled)();
         // Only a reboot that is due next is worth the look.
-        let needs_reboot = needs_look(run) && !matches!(inventory_of(around)?.reboot, Reboot::NotPending);
+        let needs_reboot = needs_look(run) && !matches!(seen.look(around)?.reboot, Reboot::NotPending);
         let now = (around.now)();
         let situation = Situation { now, boot: around.boot, needs_reboot, may_reboot: around.allows.reboot && around.root.is_running_system() };
         match next_step(run, &situation) {
@@ -48,11 +49,14 @@ pub fn carry_out(run: &mut Run, around: &Surroundings<'_>) -> Result<Receipt, In
                 match step {
                     // It has ended when the next boot has begun.
                     Step::Reboot => reboot(run, around),
-                    Step::Check => check(run, around)?,
-                    Step::HookBefore | Step::HookAfter | Step::HookAtExit => call_hook(run, step, around),
-                    Step::Download => download(run, around)?,
-                    Step::KeepWayBack => keep_way_back(run, around)?,
-                    Step::Apply => apply(run, around)?,
+                    Step::Check => check(run, &mut seen, around)?,
+                    Step::HookBefore | Step::HookAfter | Step::HookAtExit => {
+                        call_hook(run, step, around);
+                        seen.forget();
+                    }
+                    Step::Download => download(run, &mut seen, around)?,
+                    Step::KeepWayBack => keep_way_back(run, &mut seen, around)?,
+                    Step::Apply => apply(run, &mut seen, around)?,
                     Step::RestartServices => run.services = services::restart(around.root),
                     Step::Prove => {}
                 }
@@ -75,13 +79,14 @@ pub fn carry_out(run: &mut Run, around: &Surroundings<'_>) -> Result<Receipt, In
         save(run, around)?;
     }
     updaters::go_on(&std::mem::take(&mut run.paused));
-    let after = inventory_of(around)?;
+    seen.forget();
+    let after = seen.look(around)?;
     let manager = inventory::package_manager(around.root).ok_or(InstallError::NoPackageManager)?;
     let plan = match run.plan.clone() {
         Some(plan) => plan,
-        None => super::plan(around.root, &after, &run.work, around.kept, run.started_at)?,
+        None => super::plan(around.root, after, &run.work, around.kept, run.started_at)?,
     };
-    Ok(receipt::write(run, plan, around.root, &manager, &after, (around.now)()))
+    Ok(receipt::write(run, plan, around.root, &manager, after, (around.now)()))
 }
 
 /// Whether what is next may depend on a reboot that waits.
@@ -94,12 +99,25 @@ fn save(run: &Run, around: &Surroundings<'_>) -> Result<(), InstallError> {
     (around.save)(run).map_err(|source| InstallError::Keep { source })
 }
 
-fn inventory_of(around: &Surroundings<'_>) -> Result<Inventory, InstallError> {
-    Ok(inventory::collect(around.root, around.cache, (around.now)())?)
+/// What the system has, as it was last looked at. Whatever may have changed it makes that forgotten.
+#[derive(Default)]
+struct Seen(Option<Inventory>);
+
+impl Seen {
+    fn look(&mut self, around: &Surroundings<'_>) -> Result<&Inventory, InstallError> {
+        if self.0.is_none() {
+            self.0 = Some(inventory::collect(around.root, around.cache, (around.now)())?);
+        }
+        Ok(self.0.as_ref().expect("it was just looked at"))
+    }
+
+    fn forget(&mut self) {
+        self.0 = None;
+    }
 }
 
 /// Fixes the plan, when there is none, and looks for what stands in the way of it.
-fn check(run: &mut Run, around: &Surroundings<'_>) -> Result<(), InstallError> {
+fn check(run: &mut Run, seen: &mut Seen, around: &Surroundings<'_>) -> Result<(), InstallError> {
     let root = around.root;
     let manager = inventory::package_manager(root).ok_or(InstallError::NoPackageManager)?;
     if run.work.terms.pause_updaters && run.paused.is_empty() {
@@ -115,7 +133,8 @@ fn check(run: &mut Run, around: &Surroundings<'_>) -> Result<(), InstallError> {
     {
         note(run, &recovered);
     }
-    let before = inventory_of(around)?;
+    seen.forget();
+    let before = seen.look(around)?;
     let hold = |run: &mut Run, hold| run.stopped = Some(Outcome::Held { hold });
     let unknown = run.work.terms.hooks.names().find(|name| !around.allows.hooks || !around.hooks.contains_key(*name)).map(str::to_owned);
     if let Some(hook) = unknown {
@@ -131,7 +150,7 @@ fn check(run: &mut Run, around: &Surroundings<'_>) -> Result<(), InstallError> {
     if run.stopped.is_some() {
         return Ok(());
     }
-    match super::plan(root, &before, &run.work, around.kept, (around.now)()) {
+    match super::plan(root, before, &run.work, around.kept, (around.now)()) {
         Ok(plan) => run.plan = Some(plan),
         Err(InstallError::Simulate(SimulateError::Refused { words, .. })) => {
             hold(run, Hold::Refused { words });
@@ -140,9 +159,9 @@ fn check(run: &mut Run, around: &Surroundings<'_>) -> Result<(), InstallError> {
         Err(error) => return Err(error),
     }
     let plan = run.plan.as_ref().expect("it was just made");
-    run.n_open = open(&plan.changes, &before).len() + packages_that_go(run, around, &before).len();
+    run.n_open = open(&plan.changes, before).len() + packages_that_go(run, around, before).len();
     if run.n_open > 0
-        && let Some(hold) = simulate(run, plan, &before, around)?
+        && let Some(hold) = simulate(run, plan, before, around)?
     {
         run.stopped = Some(Outcome::Held { hold });
     }
@@ -205,13 +224,13 @@ fn call_hook(run: &mut Run, step: Step, around: &Surroundings<'_>) {
     run.hooks.push(called);
 }
 
-fn download(run: &mut Run, around: &Surroundings<'_>) -> Result<(), InstallError> {
+fn download(run: &mut Run, seen: &mut Seen, around: &Surroundings<'_>) -> Result<(), InstallError> {
     if run.work.takes_back.is_some() {
         return Ok(());
     }
-    let now = inventory_of(around)?;
+    let now = seen.look(around)?;
     let plan = run.plan.clone().expect("a plan is checked before its download");
-    let open = Plan { changes: open(&plan.changes, &now), ..plan };
+    let open = Plan { changes: open(&plan.changes, now), ..plan };
     let manager = inventory::package_manager(around.root).ok_or(InstallError::NoPackageManager)?;
     let downloaded = manager.download(around.root, &now.platform, &open, PATIENCE, &mut |line| tell(around, line, None));
     if let Some(Ok(output)) = &downloaded
@@ -230,17 +249,17 @@ fn download(run: &mut Run, around: &Surroundings<'_>) -> Result<(), InstallError
     Ok(())
 }
 
-fn keep_way_back(run: &mut Run, around: &Surroundings<'_>) -> Result<(), InstallError> {
+fn keep_way_back(run: &mut Run, seen: &mut Seen, around: &Surroundings<'_>) -> Result<(), InstallError> {
     let manager = inventory::package_manager(around.root).ok_or(InstallError::NoPackageManager)?;
-    let now = inventory_of(around)?;
+    let now = seen.look(around)?;
     let plan = run.plan.as_ref().expect("a plan is checked before its way back is kept");
-    run.way_back = way_back::keep(around.root, &manager, &now, plan, around.kept, &run.operation_id, &mut |line| tell(around, line, None));
+    run.way_back = way_back::keep(around.root, &manager, now, plan, around.kept, &run.operation_id, &mut |line| tell(around, line, None));
     run.config_files = config_files::find(around.root).into_iter().collect();
     Ok(())
 }
 
 /// Installs what is open, in batches that end in time; one by one when something failed and the rest is to go on.
-fn apply(run: &mut Run, around: &Surroundings<'_>) -> Result<(), InstallError> {
+fn apply(run: &mut Run, seen: &mut Seen, around: &Surroundings<'_>) -> Result<(), InstallError> {
     let manager = inventory::package_manager(around.root).ok_or(InstallError::NoPackageManager)?;
     if run.record(Step::Apply).is_some_and(|record| record.n_attempts > 1) {
         // An agent that was killed in the middle left a package manager at work, a machine that went down left what it
@@ -249,13 +268,14 @@ fn apply(run: &mut Run, around: &Surroundings<'_>) -> Result<(), InstallError> {
         if let Some(recovered) = manager.recover(around.root, PATIENCE, &mut |line| tell(around, line, None)) {
             note(run, &recovered);
         }
+        seen.forget();
     }
     let plan = run.plan.clone().expect("a plan is checked before it is applied");
     let (mut took, mut given_up, mut one_by_one) = (Vec::new(), Vec::new(), false);
     loop {
-        let now = inventory_of(around)?;
-        let goes = packages_that_go(run, around, &now);
-        let mut left = open(&plan.changes, &now);
+        let now = seen.look(around)?;
+        let goes = packages_that_go(run, around, now);
+        let mut left = open(&plan.changes, now);
         left.retain(|change| !given_up.contains(change));
         if left.is_empty() && goes.is_empty() {
             break;
@@ -275,13 +295,14 @@ fn apply(run: &mut Run, around: &Surroundings<'_>) -> Result<(), InstallError> {
         let batch = Plan { changes: left, ..plan.clone() };
         let began_at = (around.now)();
         let mut progress = Progress::new(plan.transaction.steps.len());
-        let applied = hand_over(run, &manager, &now, &batch, &goes, around, &mut |line| tell(around, line, progress.hear(line)));
+        let applied = hand_over(run, &manager, now, &batch, &goes, around, &mut |line| tell(around, line, progress.hear(line)));
         took.push(Took { n_packages: n, millis: (around.now)().as_millis() - began_at.as_millis() });
         note(run, &applied);
         let has_failed = !matches!(&applied, Ok(output) if output.code == Some(0));
         run.tool_failed |= has_failed;
         save(run, around)?;
-        let failed = results(&batch.changes, &[], &inventory_of(around)?.packages).into_iter().filter(|package| package.state != PackageState::Installed);
+        seen.forget();
+        let failed = results(&batch.changes, &[], &seen.look(around)?.packages).into_iter().filter(|package| package.state != PackageState::Installed);
         let failed: Vec<_> = failed.collect();
         if is_whole || (plan.terms.on_failure == OnFailure::Stop && (has_failed || !failed.is_empty())) {
             if has_failed || !failed.is_empty() {

@@ -179,10 +179,10 @@ impl PackageManager {
         }
     }
 
-    /// Downloads what a plan says; nothing where the tool cannot do that by itself.
+    /// Downloads what a plan says; nothing where the tool cannot do that by itself, or all of it is there.
     pub fn download(&self, root: &Root, platform: &Platform, plan: &Plan, patience: Duration, watch: Watch<'_>) -> Option<Result<Output, CommandError>> {
         match self {
-            Self::Apt => Some(apt::download(root, plan, patience, watch)),
+            Self::Apt => apt::download(root, plan, patience, watch),
             Self::Rpm(_) => rpm::download(root, platform, plan, patience, watch),
             Self::Apk(_) => None,
             Self::Pacman(_) => Some(pacman::download(root, patience, watch)),

@@ -8,6 +8,7 @@ use domain::model::plan::{ConfigFiles, Extra, Plan};
 use domain::model::transaction::Change;
 
 use super::simulate::{name_of, wish};
+use super::way_back::{ARCHIVES, find_kept};
 use crate::command::{self, CommandError, Output, Watch};
 use crate::root::Root;
 
@@ -24,11 +25,15 @@ pub const ARGUMENTS: [&str; 5] = [
 pub const KEEP: &str = "--option=Dpkg::Options::=--force-confold";
 const REPLACE: &str = "--option=Dpkg::Options::=--force-confnew";
 
-/// Downloads the exact versions of a plan.
-pub fn download(root: &Root, plan: &Plan, patience: Duration, watch: Watch<'_>) -> Result<Output, CommandError> {
+/// Downloads the exact versions of a plan, unless all of them are there.
+pub fn download(root: &Root, plan: &Plan, patience: Duration, watch: Watch<'_>) -> Option<Result<Output, CommandError>> {
+    let comes = plan.transaction.steps.iter().filter_map(|step| Some(Change { name: step.name.clone(), architecture: step.architecture.clone()?, version: step.to.clone()? }));
+    if comes.into_iter().all(|change| find_kept(root, ARCHIVES, &change).is_some()) {
+        return None;
+    }
     let wished: Vec<_> = plan.changes.iter().map(wish).collect();
     let arguments = ARGUMENTS.into_iter().chain(["--download-only", "install"]).chain(wished.iter().map(String::as_str));
-    command::change(root, "apt-get", &arguments.collect::<Vec<_>>(), patience, watch)
+    Some(command::change(root, "apt-get", &arguments.collect::<Vec<_>>(), patience, watch))
 }
 
 /// Installs the exact versions of a plan.

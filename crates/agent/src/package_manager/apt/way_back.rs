@@ -13,7 +13,8 @@ use crate::command::{self, CommandError, Output, Watch};
 use crate::package_manager::{Back, keep_file};
 use crate::root::Root;
 
-const CACHE: &str = "/var/cache/apt/archives";
+/// Where apt keeps what it downloaded.
+pub const ARCHIVES: &str = "/var/cache/apt/archives";
 /// How long downloading or building may take.
 const PATIENCE: Duration = Duration::from_mins(30);
 
@@ -46,7 +47,7 @@ done
 /// Puts the files of these versions into a folder, as far as they are to be had.
 pub fn keep(root: &Root, old: &[&InstalledPackage], folder: &str, watch: Watch<'_>) {
     for change in old.iter().map(|package| Change::of(package)) {
-        keep_file(root, &format!("{CACHE}/{}", file_name(&change)), folder);
+        keep_file(root, &format!("{ARCHIVES}/{}", file_name(&change)), folder);
     }
     let is_lacking = |package: &&&InstalledPackage| find_kept(root, folder, &Change::of(package)).is_none();
     let offered: Vec<_> = old.iter().filter(|package| !package.repositories.is_empty()).filter(is_lacking).map(|package| Change::of(package)).collect();
