@@ -10,6 +10,7 @@ pub mod postgres;
 pub mod roots;
 pub mod rpm;
 pub mod testbed;
+pub mod vm;
 
 /// A folder that is gone when dropped.
 #[must_use]

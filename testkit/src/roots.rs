@@ -42,9 +42,18 @@ pub fn base_with(release: &str, name: &str, packages: &str) -> PathBuf {
 
 /// The same with all updates that wait downloaded, and no way to download more.
 pub fn with_updates(release: &str) -> PathBuf {
-    let recipe = Digest::of(format!("{RECIPE} {release} {PACKAGES}").as_bytes()).short(8);
-    kept(&format!("{release}-updates-{recipe}"), |root| {
-        make(release, PACKAGES, root);
+    offline(release, "updates", PACKAGES)
+}
+
+/// A Debian 12 with these packages and a kernel that an update waits for; it is downloaded, and nothing else can be.
+pub fn with_kernel_update(packages: &str) -> PathBuf {
+    offline("bookworm", "kernel", packages)
+}
+
+fn offline(release: &str, name: &str, packages: &str) -> PathBuf {
+    let recipe = Digest::of(format!("{RECIPE} {release} {packages}").as_bytes()).short(8);
+    kept(&format!("{release}-{name}-{recipe}"), |root| {
+        make(release, packages, root);
         run(chroot(root, ["apt-get", "-qq", "-y", "--download-only", "dist-upgrade"]).env("DEBIAN_FRONTEND", "noninteractive"));
         fs::write(root.join("etc/apt/apt.conf.d/99offline"), "Acquire::http::Proxy \"http://127.0.0.1:9\";\n").expect("the root can be written");
     })

@@ -28,10 +28,16 @@ pub struct TestArguments {
     /// Fail where this machine cannot run a test, in place of skipping it
     #[arg(long)]
     no_skips: bool,
+    /// Only those that boot an emulated machine, which take minutes
+    #[arg(long)]
+    vm: bool,
 }
 
 /// Every test that this machine can run.
 pub fn test(arguments: &TestArguments) -> anyhow::Result<()> {
+    if arguments.vm {
+        return sh::run("cargo", &["test", "--package", "cli", "--test", "it", "--locked", "--", "--ignored", "--nocapture", "vm::"]);
+    }
     let missing = prepare::missing_capabilities()?;
     for (what, tests) in &missing {
         eprintln!("skipped for want of {what}: tests named {}", tests.join(", "));

@@ -118,7 +118,7 @@ fn plain(command: &mut Command) -> &mut Command {
 }
 
 /// Between two looks whether a tool has ended.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Runs a tool whose output goes to a file that nobody else sees. A pipe would break when this process is killed, and
 /// with it a package manager in the middle of its work.

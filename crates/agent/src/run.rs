@@ -485,7 +485,7 @@ impl Agent {
         info!("order {}: {}", order.operation_id, order.task.word());
         let is_known = self.active.as_ref().is_some_and(|active| active.operation_id() == order.operation_id);
         if let Task::Install(work) = &order.task
-            && !is_known
+            && self.active.is_none()
         {
             // Kept before it counts as seen: whatever happens in between, it is begun, and once.
             self.parts.state.set_run(&Run::new(order.operation_id.clone(), work.clone(), self.now()))?;
@@ -508,8 +508,11 @@ impl Agent {
                 self.transport = connect(&self.parts).map_err(Setback::End)?;
                 None
             }
+            // Given once more, because the server did not hear that it goes on.
+            Task::Install(_) if is_known => return Ok(false),
+            Task::Install(_) if self.active.is_some() => Some("another run goes on".to_owned()),
             Task::Install(_) => {
-                if let Some(run) = self.parts.state.run()?.filter(|_| !is_known) {
+                if let Some(run) = self.parts.state.run()? {
                     self.start(run)?;
                 }
                 return Ok(false);

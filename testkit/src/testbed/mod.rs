@@ -89,6 +89,19 @@ impl Testbed {
         command
     }
 
+    /// A socket of the switch that another machine can be plugged into.
+    pub fn add_tap<'a>(&self, name: &'a str) -> &'a str {
+        let server = self.server_namespace();
+        run(Command::new("ip").args(["-n", &server, "tuntap", "add", name, "mode", "tap"]));
+        run(Command::new("ip").args(["-n", &server, "link", "set", name, "master", "br0", "up"]));
+        name
+    }
+
+    /// Lets a moment pass for whoever waits for something on a machine that is slow.
+    pub fn pause(&self) {
+        run(Command::new("sleep").arg("2"));
+    }
+
     /// Starts a node and waits until its systemd is up.
     pub fn add(&mut self, name: &str, options: NodeOptions) {
         let folder = self.folder.join(name);

@@ -115,8 +115,15 @@ fn on_a_node(fettle: &Path, agent: &Path) -> anyhow::Result<()> {
     let names = |version: u32| (0..N_PACKAGES).map(|number| format!("tb-{number} {version}")).collect::<Vec<_>>();
     let offer = |version: u32| {
         let names = names(version);
-        repository
-            .add(&names.iter().map(|name| Package { fill: "mkdir -p usr/share/tb; head -c 200000 /dev/urandom > usr/share/tb/$$;", ..Package::new(name) }).collect::<Vec<_>>());
+        repository.add(
+            &names
+                .iter()
+                .map(|name| Package {
+                    fill: "mkdir -p usr/share/tb; head -c 200000 /dev/urandom > usr/share/tb/$(od -An -N8 -tx8 /dev/urandom | tr -d ' ');",
+                    ..Package::new(name)
+                })
+                .collect::<Vec<_>>(),
+        );
     };
     offer(1);
     let data = testkit::folder();

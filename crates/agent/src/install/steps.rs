@@ -264,7 +264,7 @@ fn apply(run: &mut Run, seen: &mut Seen, around: &Surroundings<'_>) -> Result<()
     if run.record(Step::Apply).is_some_and(|record| record.n_attempts > 1) {
         // An agent that was killed in the middle left a package manager at work, a machine that went down left what it
         // had not ended.
-        let _ = preflight::wait_for_lock(around.root, around.wait);
+        let _ = preflight::wait_for_lock(around.root, PATIENCE);
         if let Some(recovered) = manager.recover(around.root, PATIENCE, &mut |line| tell(around, line, None)) {
             note(run, &recovered);
         }

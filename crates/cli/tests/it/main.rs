@@ -14,3 +14,4 @@ mod scan;
 mod simulate;
 mod testbed;
 mod up;
+mod vm;

@@ -27,9 +27,8 @@ while [ $# -gt 1 ]; do
     tree=$(mktemp -d "$out/build-XXXXXX") || exit 1
     mkdir "$tree/DEBIAN"
     dpkg-query --listfiles "$name" | while IFS= read -r path; do
-        if [ -L "$path" ] || [ ! -d "$path" ]; then
-            case $path in /bin | /sbin | /lib | /lib32 | /lib64 | /libx32) ;; *) [ -e "$path" ] || [ -L "$path" ] && printf '%s\n' "$path" ;; esac
-        elif [ -z "$(ls -A "$path" 2>/dev/null)" ]; then printf '%s\n' "$path"; fi
+        case $path in /bin | /sbin | /lib | /lib32 | /lib64 | /libx32) [ -L "$path" ] && continue ;; esac
+        if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\n' "$path"; fi
     done | tar --create --no-recursion --directory=/ --files-from=- 2>/dev/null | tar --extract --preserve-permissions --directory="$tree"
     dpkg-query --status "$name" | sed -e '/^Status:/d' -e '/^Config-Version:/d' -e '/^Conffiles:/,/^[^ C]/{/^Conffiles:/d;/^ /d}' > "$tree/DEBIAN/control"
     dpkg-query --show --showformat='${Conffiles}\n' "$name" | sed -n 's/^ \(.*\) [0-9a-f]\{32\}$/\1/p' | while IFS= read -r path; do
