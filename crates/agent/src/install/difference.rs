@@ -35,7 +35,7 @@ pub fn between(before: &[InstalledPackage], after: &[InstalledPackage], scheme: 
         steps.extend(come.into_iter().map(|to| step(Action::Install, None, Some(to))));
         steps.extend(gone.into_iter().map(|from| step(Action::Remove, Some(from), None)));
     }
-    Transaction { steps, remarks: Vec::new() }
+    Transaction { steps, ..Transaction::default() }
 }
 
 fn by_package(packages: &[InstalledPackage]) -> BTreeMap<(&str, &str), BTreeSet<String>> {

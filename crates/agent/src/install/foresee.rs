@@ -15,7 +15,7 @@ pub fn look(root: &Root, manager: &PackageManager, plan: &Plan) -> Foreseen {
     let replaced: Vec<_> = steps().filter(|step| step.from.is_some()).map(|step| (step.name.as_str(), step.architecture.as_deref().unwrap_or_default())).collect();
     let reboot = steps().map(|step| step.name.as_str()).filter(|name| reboot::needs_boot(name)).map(str::to_owned).collect::<BTreeSet<_>>();
     let services = if root.is_running_system() { find_services(&host::running_code(root), &manager.files(root, &replaced)) } else { Vec::new() };
-    let download_kib = manager.download_kib(root, &plan.changes);
+    let download_kib = plan.transaction.download_kib.or_else(|| manager.download_kib(root, &plan.changes));
     Foreseen { download_kib, services, reboot: reboot.into_iter().collect() }
 }
 

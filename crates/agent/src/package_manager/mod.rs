@@ -244,11 +244,12 @@ impl PackageManager {
         }
     }
 
-    /// KiB to download, where the tool says it.
+    /// KiB to download, where the tool says it when it is asked for that alone.
     pub fn download_kib(&self, root: &Root, changes: &[Change]) -> Option<u64> {
         match self {
             Self::Apt => apt::download_kib(root, changes),
-            _ => None,
+            Self::Pacman(_) => pacman::download_kib(root),
+            Self::Rpm(_) | Self::Apk(_) => None,
         }
     }
 
@@ -290,6 +291,6 @@ impl PackageManager {
             Self::Apk(_) => apk::simulate(root, changes),
             Self::Pacman(database) => pacman::simulate(root, database),
         }?;
-        Ok(Transaction::new(printed.steps, printed.remarks, installed))
+        Ok(Transaction { download_kib: printed.download_kib, ..Transaction::new(printed.steps, printed.remarks, installed) })
     }
 }

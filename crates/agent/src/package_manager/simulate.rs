@@ -42,6 +42,8 @@ pub struct Printed {
     pub steps: Vec<Step>,
     /// A sentence each.
     pub remarks: Vec<String>,
+    /// KiB to download, where the tool says it.
+    pub download_kib: Option<u64>,
 }
 
 /// The first of these tools that the system has.
@@ -71,7 +73,7 @@ pub fn ask<S: IntoIterator<Item = Step>>(
     if output.code != Some(0) {
         return Err(refused(tool, &output));
     }
-    Ok(Printed { steps: output.stdout.lines().flat_map(parse).collect(), remarks: Vec::new() })
+    Ok(Printed { steps: output.stdout.lines().flat_map(parse).collect(), ..Printed::default() })
 }
 
 /// The error of a tool that did not get as far as a transaction, in its own words.

@@ -289,6 +289,14 @@ fn pacman_upgrades_a_whole_system_or_nothing() {
     let receipt = carry_out(&node, plan(&node, &[change("tb-a 2-1", "any"), change("tb-b 2-1", "any")], Extra::None));
     assert_eq!((receipt.outcome.clone(), done(&receipt)), (Outcome::Installed, vec!["upgrade tb-a 1-1 2-1".to_owned(), "upgrade tb-b 1-1 2-1".to_owned()]), "{}", receipt.log);
     take_back(&node, &receipt, &["downgrade tb-a 2-1 1-1", "downgrade tb-b 2-1 1-1"]);
+    let foreseen = install::plan_and_foresee(
+        &Root::new(node.path()),
+        &inventory::collect(&Root::new(node.path()), None, NOW).unwrap(),
+        &work(&[change("tb-a 2-1", "any")], Extra::None),
+        KEPT,
+        NOW,
+    );
+    assert!(foreseen.unwrap().foreseen.download_kib.is_some());
 }
 
 #[test]

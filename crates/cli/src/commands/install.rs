@@ -204,10 +204,7 @@ pub fn print(receipt: &Receipt, printer: &Printer) {
     printer.line("");
     match &receipt.outcome {
         Outcome::Installed => printer.line(printer.bold(&format!("installed: {} of {}", receipt.packages.len(), receipt.packages.len()))),
-        Outcome::Held { hold } => {
-            printer.line(printer.bold(&format!("not begun: {}", hold.words())));
-            printer.note(hold.mend());
-        }
+        Outcome::Held { hold } => printer.line(printer.bold(&format!("not begun: {}", hold.words()))),
         Outcome::Cancelled { before } => printer.line(printer.bold(&format!("stopped before this: {}", before.words()))),
         Outcome::Failed { cause, words } => {
             let n_there = receipt.packages.iter().filter(|package| package.state == PackageState::Installed).count();
@@ -216,6 +213,9 @@ pub fn print(receipt: &Receipt, printer: &Printer) {
                 printer.line(format!("  {line}"));
             }
         }
+    }
+    if let Some(mend) = receipt.outcome.mend() {
+        printer.note(format!("what to do: {mend}"));
     }
     for package in receipt.packages.iter().filter(|package| package.state != PackageState::Installed && !matches!(receipt.outcome, Outcome::Held { .. })) {
         let state = if package.state == PackageState::Broken { "is only partly installed" } else { "was not installed" };

@@ -44,7 +44,7 @@ mod tests {
 
     #[track_caller]
     fn check(extra: Extra, planned: &[Step], now: &[Step], expected: &[&str]) {
-        let transaction = |steps: &[Step]| Transaction { steps: steps.to_vec(), remarks: Vec::new() };
+        let transaction = |steps: &[Step]| Transaction { steps: steps.to_vec(), ..Transaction::default() };
         let changes = vec![Change { name: "a".into(), architecture: "amd64".into(), version: "2".into() }];
         let plan = Plan {
             schema: PlanSchema::V1,

@@ -244,6 +244,17 @@ impl Hold {
     }
 }
 
+impl Outcome {
+    /// What to do about it; nothing when all is well.
+    pub fn mend(&self) -> Option<&'static str> {
+        match self {
+            Self::Installed | Self::Cancelled { .. } => None,
+            Self::Held { hold } => Some(hold.mend()),
+            Self::Failed { cause, .. } => Some(cause.mend()),
+        }
+    }
+}
+
 /// What kind of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -354,6 +365,24 @@ impl Cause {
     pub fn of_words(words: &str) -> Self {
         let words = words.to_ascii_lowercase();
         Self::SAID.into_iter().find(|(_, said)| said.iter().any(|said| words.contains(said))).map_or(Self::Unknown, |(cause, _)| cause)
+    }
+
+    /// What to do about it.
+    pub fn mend(self) -> &'static str {
+        match self {
+            Self::LockHeld => "wait until the other program has ended, or let the node wait longer (lock_wait_seconds)",
+            Self::DependencyConflict => "ask for the packages that belong together, or allow what the plan shows",
+            Self::DiskFull => "make room, for example by emptying the package manager's cache",
+            Self::Signature => "refresh the package lists; if it stays so, ask whoever runs the repository",
+            Self::ScriptFailed => "see what the script says, mend that, and patch again with --recover; or take the run back",
+            Self::Network => "look whether the node reaches its repositories, and patch again",
+            Self::VersionGone => "refresh the package lists and make a new plan",
+            Self::Timeout => "patch again: what is there already needs nothing more",
+            Self::HookFailed => "see what the hook says; what it kept from happening can be asked for again",
+            Self::Interrupted => "find out why the node goes down, and patch again with --recover",
+            Self::OutOfTime => "give it more time, or ask for fewer packages",
+            Self::Unknown => "see the package manager's own words",
+        }
     }
 
     /// For people.

@@ -85,6 +85,9 @@ pub struct Transaction {
     /// What the package manager says about what it leaves out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
+    /// KiB to download, where the package manager says it beside the steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub download_kib: Option<u64>,
 }
 
 impl Transaction {
@@ -105,7 +108,7 @@ impl Transaction {
         }
         steps.sort();
         steps.dedup();
-        Self { steps, remarks }
+        Self { steps, remarks, download_kib: None }
     }
 
     /// Steps that nobody asked for: dependencies, and what has to go.

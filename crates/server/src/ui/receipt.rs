@@ -1,7 +1,7 @@
 //! A plan and a receipt, as cards.
 
 use domain::model::plan::{Extra, Plan, RebootRule, ServiceRule, Terms};
-use domain::model::receipt::{Effect, Outcome, PackageState, Receipt};
+use domain::model::receipt::{Effect, PackageState, Receipt};
 use domain::model::transaction::Action;
 use maud::{Markup, html};
 
@@ -69,7 +69,7 @@ fn terms(terms: &Terms) -> String {
 /// What happened, and what was proved.
 pub fn receipt(receipt: &Receipt) -> Markup {
     html! {
-        @if let Outcome::Held { hold } = &receipt.outcome { p { "What to do: " (hold.mend()) "." } }
+        @if let Some(mend) = receipt.outcome.mend() { p { "What to do: " (mend) "." } }
         (effect(receipt))
         div.scroll { table.cards {
             caption { "What was asked for" }

@@ -26,16 +26,19 @@ while [ $# -gt 1 ]; do
     name=$1 file=$2; shift 2
     tree=$(mktemp -d "$out/build-XXXXXX") || exit 1
     mkdir "$tree/DEBIAN"
-    dpkg-query --listfiles "$name" | while IFS= read -r path; do
+    known=/var/lib/dpkg/info/$name
+    [ -e "$known.list" ] || known=/var/lib/dpkg/info/${name%:*}
+    while IFS= read -r path; do
         case $path in /bin | /sbin | /lib | /lib32 | /lib64 | /libx32) [ -L "$path" ] && continue ;; esac
         if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\n' "$path"; fi
-    done | tar --create --no-recursion --directory=/ --files-from=- 2>/dev/null | tar --extract --preserve-permissions --directory="$tree"
-    dpkg-query --status "$name" | sed -e '/^Status:/d' -e '/^Config-Version:/d' -e '/^Conffiles:/,/^[^ C]/{/^Conffiles:/d;/^ /d}' > "$tree/DEBIAN/control"
-    dpkg-query --show --showformat='${Conffiles}\n' "$name" | sed -n 's/^ \(.*\) [0-9a-f]\{32\}$/\1/p' | while IFS= read -r path; do
+    done < "$known.list" | tar --create --no-recursion --directory=/ --files-from=- 2>/dev/null | tar --extract --preserve-permissions --directory="$tree"
+    status=$(dpkg-query --status "$name")
+    printf '%s\n' "$status" | sed -e '/^Status:/d' -e '/^Config-Version:/d' -e '/^Conffiles:/,/^[^ C]/{/^Conffiles:/d;/^ /d}' > "$tree/DEBIAN/control"
+    printf '%s\n' "$status" | sed -n '/^Conffiles:/,/^[^ C]/s/^ \(.*\) [0-9a-f]\{32\}$/\1/p' | while IFS= read -r path; do
         [ -e "$tree$path" ] && printf '%s\n' "$path"
     done > "$tree/DEBIAN/conffiles"
     for part in preinst postinst prerm postrm triggers templates config shlibs symbols; do
-        path=$(dpkg-query --control-path "$name" $part 2>/dev/null) && [ -n "$path" ] && cp -p "$path" "$tree/DEBIAN/$part"
+        [ -e "$known.$part" ] && cp -p "$known.$part" "$tree/DEBIAN/$part"
     done
     chmod 0755 "$tree" "$tree/DEBIAN"
     dpkg-deb -Znone --build "$tree" "$out/$file" >/dev/null || rm -f "$out/$file"

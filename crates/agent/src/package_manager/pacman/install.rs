@@ -15,3 +15,10 @@ pub fn download(root: &Root, patience: Duration, watch: Watch<'_>) -> Result<Out
 pub fn install(root: &Root, patience: Duration, watch: Watch<'_>) -> Result<Output, CommandError> {
     command::change(root, "pacman", &["--sync", "--sysupgrade", "--noconfirm", "--noprogressbar"], patience, watch)
 }
+
+/// KiB that an upgrade of everything is to download.
+pub fn download_kib(root: &Root) -> Option<u64> {
+    let output =
+        command::output(root, "pacman", &["--sync", "--sysupgrade", "--print", "--print-format=%s"], Duration::from_mins(1)).ok().filter(|output| output.code == Some(0))?;
+    Some(output.stdout.lines().filter_map(|line| line.trim().parse::<u64>().ok()).sum::<u64>().div_ceil(1024))
+}

@@ -24,7 +24,7 @@ use crate::package_manager::{PackageFacts, address};
 use crate::root::{Root, modified_at};
 use catalog::unpack;
 
-pub use self::install::{download, install};
+pub use self::install::{download, download_kib, install};
 pub use self::simulate::simulate;
 pub use self::way_back::{find_kept, go_back, keep};
 

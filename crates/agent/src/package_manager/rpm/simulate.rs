@@ -36,6 +36,7 @@ pub fn simulate(root: &Root, platform: &Platform, changes: &[Change]) -> Result<
     };
     let output = simulate::run(root, tool, fixed, changes, wish)?;
     let mut printed = parse_table(&output.stdout);
+    printed.download_kib = output.stdout.lines().find_map(|line| parse_size(line.strip_prefix("Total download size:")?));
     let lines = output.stdout.lines().chain(output.stderr.lines());
     printed.remarks.extend(lines.map(str::trim).filter(|line| line.starts_with("No match for argument") || line.starts_with("Problem")).map(str::to_owned));
     // To be refused its question is an error to the tool; a real one leaves no table.
@@ -100,6 +101,21 @@ fn parse_table(text: &str) -> Printed {
         }
     }
     printed
+}
+
+/// A size as dnf writes it, such as `212 k` or `1.2 M`, in KiB.
+fn parse_size(text: &str) -> Option<u64> {
+    let mut words = text.split_whitespace();
+    let number: f64 = words.next()?.parse().ok()?;
+    let kib = match words.next() {
+        None => number / 1024.0,
+        Some("k") => number,
+        Some("M") => number * 1024.0,
+        Some("G") => number * 1024.0 * 1024.0,
+        Some(_) => return None,
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size that a person reads")]
+    (kib >= 0.0).then(|| kib.ceil() as u64)
 }
 
 /// What a part of the table is about.
@@ -172,6 +188,7 @@ fn parse_zypper(text: &str) -> Printed {
     let read = xml::walk(text.as_bytes(), |piece| {
         let xml::Piece::Start(element) = piece else { return };
         match element.local_name().into_inner() {
+            "install-summary" => printed.download_kib = xml::attribute(element, "download-size").parse::<u64>().ok().map(|bytes| bytes.div_ceil(1024)),
             "to-install" => action = Some(Action::Install),
             "to-upgrade" | "to-upgrade-change-arch" => action = Some(Action::Upgrade),
             "to-downgrade" | "to-downgrade-change-arch" => action = Some(Action::Downgrade),
@@ -214,7 +231,7 @@ fn words_of_zypper(text: &str) -> String {
 mod tests {
     use domain::model::transaction::Action;
 
-    use super::{Printed, parse_table};
+    use super::{Printed, parse_size, parse_table};
 
     fn rows(printed: &Printed) -> Vec<String> {
         let row = |step: &domain::model::transaction::Step| {
@@ -222,6 +239,12 @@ mod tests {
             format!("{} {} {} {} {}", step.action.word(), step.name, step.architecture.clone().unwrap_or_default(), version(&step.from), version(&step.to))
         };
         printed.steps.iter().map(row).collect()
+    }
+
+    #[test]
+    fn sizes_are_read_as_dnf_writes_them() {
+        assert_eq!(["212 k", "1.2 M", "1 G", "300"].map(parse_size), [Some(212), Some(1229), Some(1 << 20), Some(1)]);
+        assert_eq!(["", "k", "1 x", "-1 k"].map(parse_size), [None; 4]);
     }
 
     #[test]
