@@ -3,7 +3,7 @@
 use crate::dialect;
 use crate::sql::{Database, ReadTx, StoreError, sql};
 
-const MIGRATIONS: [(i64, &str); 7] = [
+const MIGRATIONS: [(i64, &str); 8] = [
     (1, include_str!("../migrations/0001_nodes.sql")),
     (2, include_str!("../migrations/0002_fleet.sql")),
     (3, include_str!("../migrations/0003_baselines.sql")),
@@ -11,6 +11,7 @@ const MIGRATIONS: [(i64, &str); 7] = [
     (5, include_str!("../migrations/0005_compliance.sql")),
     (6, include_str!("../migrations/0006_runs.sql")),
     (7, include_str!("../migrations/0007_progress.sql")),
+    (8, include_str!("../migrations/0008_rate.sql")),
 ];
 
 /// The schema that this release writes.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::model::digest::Digest;
 use domain::model::id::{NodeId, OperationId};
+use domain::model::rate::Rate;
 use domain::model::run::Progress;
 use domain::model::time::Timestamp;
 
@@ -51,6 +52,10 @@ pub struct OperationRecord {
     pub requested_by: String,
     /// When.
     pub requested_at: Timestamp,
+    /// How many nodes are at work at once, and how many may fail; all of them without it.
+    pub rate: Option<Rate>,
+    /// When too many had failed for another to begin.
+    pub halted_at: Option<Timestamp>,
     /// Digest of the request, to tell a repeated request from another one with the same key.
     pub request_digest: String,
 }
@@ -88,13 +93,16 @@ pub struct Claimed {
 impl WriteTx {
     /// Stores an operation with a pending invocation per node.
     pub async fn insert_operation(&mut self, operation: &OperationRecord, idempotency_key: Option<&str>, nodes: &[NodeId]) -> Result<(), StoreError> {
-        let statement = sql("INSERT INTO operations (id, kind, requested_by, requested_at, idempotency_key, request_digest) VALUES ($1, $2, $3, $4, $5, $6)")
-            .bind(operation.id.as_str())
-            .bind(&operation.kind)
-            .bind(&operation.requested_by)
-            .bind(operation.requested_at.as_millis())
-            .bind(idempotency_key)
-            .bind(&operation.request_digest);
+        let statement =
+            sql("INSERT INTO operations (id, kind, requested_by, requested_at, idempotency_key, request_digest, concurrency, errors) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
+                .bind(operation.id.as_str())
+                .bind(&operation.kind)
+                .bind(&operation.requested_by)
+                .bind(operation.requested_at.as_millis())
+                .bind(idempotency_key)
+                .bind(&operation.request_digest)
+                .bind(operation.rate.map(|rate| i64::from(rate.concurrency)))
+                .bind(operation.rate.map(|rate| i64::from(rate.errors)));
         self.execute(statement).await?;
         for node_id in nodes {
             let statement = sql("INSERT INTO invocations (operation_id, node_id, state) VALUES ($1, $2, $3)")
@@ -112,17 +120,27 @@ impl WriteTx {
         self.execute(statement).await.map(|_| ())
     }
 
-    /// Takes the oldest pending invocation of a node, unless the node is in the middle of a run. It goes out in the order
-    /// with this generation.
+    /// Takes the oldest pending invocation of a node, unless the node is in the middle of a run, or as many nodes as may be
+    /// are at work on it. It goes out in the order with this generation.
     pub async fn claim_invocation(&mut self, node_id: &NodeId, generation: u32, now: Timestamp) -> Result<Option<Claimed>, StoreError> {
         let lock = dialect::claim_lock(self);
         let running = "SELECT 1 FROM invocations AS run WHERE run.node_id = $1 AND run.state = $3 AND run.work IS NOT NULL";
-        let statement = sql(format!("SELECT operation_id, work FROM invocations WHERE node_id = $1 AND state = $2 AND NOT EXISTS ({running}) ORDER BY operation_id LIMIT 1{lock}"))
+        let n_at_work = "SELECT COUNT(*) FROM invocations AS other WHERE other.operation_id = invocations.operation_id AND other.state = $3";
+        let limit = "SELECT COALESCE(concurrency, 2147483647) FROM operations WHERE operations.id = invocations.operation_id";
+        let may_begin = format!("NOT EXISTS ({running}) AND ({n_at_work}) < ({limit})");
+        let statement = sql(format!("SELECT operation_id, work FROM invocations WHERE node_id = $1 AND state = $2 AND {may_begin} ORDER BY operation_id LIMIT 1{lock}"))
             .bind(node_id.as_str())
             .bind(InvocationState::Pending.code())
             .bind(InvocationState::Running.code());
         let Some(row) = self.optional(statement).await? else { return Ok(None) };
         let id = operation_id(&row, "operation_id")?;
+        let operation = self.lock_operation(&id).await?;
+        if let Some(rate) = operation.as_ref().and_then(|operation| operation.rate)
+            && self.count_invocations(&id, InvocationState::Running).await? >= rate.concurrency
+        {
+            // Another node took the place while this one waited for the lock.
+            return Ok(None);
+        }
         let statement = sql("UPDATE invocations SET state = $1, claimed_at = $2, generation = $3 WHERE operation_id = $4 AND node_id = $5")
             .bind(InvocationState::Running.code())
             .bind(now.as_millis())
@@ -130,7 +148,6 @@ impl WriteTx {
             .bind(id.as_str())
             .bind(node_id.as_str());
         self.execute(statement).await?;
-        let operation = self.find_operation(&id).await?;
         let work = row.get("work")?;
         Ok(operation.map(|operation| Claimed { operation_id: id, kind: operation.kind, work }))
     }
@@ -148,13 +165,7 @@ impl WriteTx {
 
     /// Ends what no node has taken, and asks the others to stop.
     pub async fn cancel_invocations(&mut self, id: &OperationId, message: &str, now: Timestamp) -> Result<(), StoreError> {
-        let statement = sql("UPDATE invocations SET state = $1, finished_at = $2, message = $3 WHERE operation_id = $4 AND state = $5")
-            .bind(InvocationState::Cancelled.code())
-            .bind(now.as_millis())
-            .bind(message)
-            .bind(id.as_str())
-            .bind(InvocationState::Pending.code());
-        self.execute(statement).await?;
+        self.end_pending(id, message, now).await?;
         let statement = sql("UPDATE invocations SET cancel_requested_at = $1 WHERE operation_id = $2 AND state = $3 AND cancel_requested_at IS NULL")
             .bind(now.as_millis())
             .bind(id.as_str())
@@ -184,6 +195,43 @@ impl WriteTx {
             .bind(message)
             .bind(id.as_str())
             .bind(node_id.as_str());
+        self.execute(statement).await.map(|_| ())
+    }
+
+    /// Lets the next nodes of an operation begin after one has ended: those that may, or none any more when too many failed.
+    pub async fn move_on(&mut self, id: &OperationId, now: Timestamp) -> Result<Vec<String>, StoreError> {
+        let Some(rate) = self.lock_operation(id).await?.and_then(|operation| operation.rate) else { return Ok(Vec::new()) };
+        let n_failed = self.count_invocations(id, InvocationState::Failed).await?;
+        if rate.is_exceeded(n_failed) {
+            let statement = sql("UPDATE operations SET halted_at = $1 WHERE id = $2 AND halted_at IS NULL").bind(now.as_millis()).bind(id.as_str());
+            self.execute(statement).await?;
+            let message = format!("not begun: {n_failed} nodes failed, and {} may", rate.errors);
+            self.end_pending(id, &message, now).await?;
+            return Ok(Vec::new());
+        }
+        let statement = sql("SELECT node_id FROM invocations WHERE operation_id = $1 AND state = $2").bind(id.as_str()).bind(InvocationState::Pending.code());
+        self.rows(statement).await?.iter().map(|row| row.get("node_id")).collect()
+    }
+
+    async fn lock_operation(&mut self, id: &OperationId) -> Result<Option<OperationRecord>, StoreError> {
+        let lock = dialect::row_lock(self);
+        self.optional(sql(format!("SELECT * FROM operations WHERE id = $1{lock}")).bind(id.as_str())).await?.as_ref().map(operation).transpose()
+    }
+
+    async fn count_invocations(&mut self, id: &OperationId, state: InvocationState) -> Result<u32, StoreError> {
+        let statement = sql("SELECT COUNT(*) AS n FROM invocations WHERE operation_id = $1 AND state = $2").bind(id.as_str()).bind(state.code());
+        let n: i64 = self.optional(statement).await?.map_or(Ok(0), |row| row.get("n"))?;
+        Ok(u32::try_from(n).unwrap_or(u32::MAX))
+    }
+
+    /// Ends what no node has taken.
+    async fn end_pending(&mut self, id: &OperationId, message: &str, now: Timestamp) -> Result<(), StoreError> {
+        let statement = sql("UPDATE invocations SET state = $1, finished_at = $2, message = $3 WHERE operation_id = $4 AND state = $5")
+            .bind(InvocationState::Cancelled.code())
+            .bind(now.as_millis())
+            .bind(message)
+            .bind(id.as_str())
+            .bind(InvocationState::Pending.code());
         self.execute(statement).await.map(|_| ())
     }
 
@@ -273,6 +321,11 @@ fn operation(row: &Row) -> Result<OperationRecord, StoreError> {
         kind: row.get("kind")?,
         requested_by: row.get("requested_by")?,
         requested_at: Timestamp::from_millis(row.get("requested_at")?),
+        rate: row.get::<Option<i64>>("concurrency")?.zip(row.get::<Option<i64>>("errors")?).map(|(concurrency, errors)| {
+            let count = |n: i64| u32::try_from(n).unwrap_or(u32::MAX);
+            Rate { concurrency: count(concurrency), errors: count(errors) }
+        }),
+        halted_at: row.get::<Option<i64>>("halted_at")?.map(Timestamp::from_millis),
         request_digest: row.get("request_digest")?,
     })
 }

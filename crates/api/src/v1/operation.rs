@@ -23,12 +23,20 @@ pub struct CreateOperation {
     /// The operation that a rollback takes back.
     #[serde(default)]
     pub rollback_of: Option<String>,
+    /// How many nodes are at work at once, as a number or a share such as `10%`. Without it, for an install and a rollback: 1 of
+    /// fewer than 25 nodes, 5 % of up to 100, as AWS's Patch now; for other kinds all.
+    #[serde(default)]
+    pub concurrency: Option<String>,
+    /// How many nodes may fail, as a number or a share; one more, and no further node begins. Without it, for an install and a
+    /// rollback: 1 of fewer than 25 nodes, 5 of up to 100.
+    #[serde(default)]
+    pub errors: Option<String>,
 }
 
 impl CreateOperation {
     /// Work of a kind that needs nothing else said.
     pub fn new(kind: OperationKind, nodes: Vec<String>) -> Self {
-        Self { kind, nodes, install: None, rollback_of: None }
+        Self { kind, nodes, install: None, rollback_of: None, concurrency: None, errors: None }
     }
 }
 
@@ -155,6 +163,12 @@ pub struct Operation {
     pub requested_by: String,
     /// When.
     pub requested_at: String,
+    /// How many nodes are at work at once; all of them when absent.
+    pub concurrency: Option<u32>,
+    /// How many nodes may fail.
+    pub errors: Option<u32>,
+    /// When too many had failed for another node to begin.
+    pub halted_at: Option<String>,
     /// Each node's part.
     pub invocations: Vec<Invocation>,
 }

@@ -1,5 +1,6 @@
 //! Runs on real nodes, from a private repository that is signed: reboots, services, faults, and the way back.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
@@ -23,16 +24,22 @@ struct Bed {
 impl Bed {
     /// A node `n1` that allows everything, with version 1 of these packages.
     fn start(packages: &[Package], options: NodeOptions) -> Self {
+        Self::of(&["n1"], packages, options)
+    }
+
+    fn of(nodes: &[&str], packages: &[Package], options: NodeOptions) -> Self {
         let mut fleet = Fleet::start();
         let repository = AptRepository::start(&fleet.bed);
         repository.add(packages);
         let code = fleet.code();
-        fleet.add("n1", options, &code);
         let allows = "sed -i 's/^allows:.*/allows: [install, reboot, hooks]/' /etc/fettle/agent.yaml; \
              printf 'lock_wait_seconds: 3\\nhooks:\\n  note: {program: [/bin/sh, -c, \"echo $FETTLE_STEP >> /var/log/hooks; cat /proc/sys/kernel/random/boot_id >> /var/log/boots\"]}\\n' >> /etc/fettle/agent.yaml";
-        fleet.bed.shell("n1", &format!("{allows}; systemctl restart fettle-agent"));
         let names: Vec<_> = packages.iter().map(|package| package.name.split(' ').next().unwrap()).collect();
-        fleet.bed.shell("n1", &format!("{} apt-get -qq install -y {} > /dev/null 2>&1", repository.sources(), names.join(" ")));
+        for node in nodes {
+            fleet.add(node, options, &code);
+            fleet.bed.shell(node, &format!("{allows}; systemctl restart fettle-agent"));
+            fleet.bed.shell(node, &format!("{} apt-get -qq install -y {} > /dev/null 2>&1", repository.sources(), names.join(" ")));
+        }
         fleet.approve_all("");
         Self { fleet, repository }
     }
@@ -218,24 +225,30 @@ fn a_run_is_stopped_between_steps_outlives_a_power_cut_and_is_taken_back() {
     bed.wait_for_missing(2);
 
     // A stop waits for the step that goes on, and is told.
-    let patching = bed.begin(&["--only", "tb-slow", "--hook-after", "note"]);
+    let updater = || bed.fleet.bed.shell("n1", "systemctl is-active apt-daily-upgrade.timer || true").trim().to_owned();
+    assert_eq!(updater(), "active");
+    let patching = bed.begin(&["--only", "tb-slow", "--hook-after", "note", "--pause-updaters"]);
     wait_for("the script", || bed.fleet.bed.shell("n1", "ls /").contains("began").then_some(()));
     let operation = operations()[0]["id"].as_str().unwrap().to_owned();
     bed.fleet.run(&["operation", "cancel", &operation]);
     let doing = || bed.fleet.json(&["operation", "show", &operation])["invocations"][0]["doing"].as_str().unwrap_or_default().to_owned();
     wait_for("what it is doing", || (doing() == "installing, 50 %; stops at the end of this step").then_some(()));
+    assert_eq!(updater(), "inactive", "it stands still meanwhile");
     // The request is on its way, or there.
     wait_for("the order to stop", || bed.fleet.bed.shell("n1", "journalctl -u fettle-agent").contains(&format!("order {operation}: cancel")).then_some(()));
     bed.fleet.bed.shell("n1", "touch /go");
     let (code, receipt) = ended(patching);
     assert_eq!((code, &receipt["outcome"]["kind"], &receipt["outcome"]["before"]), (1, &"cancelled".into(), &"hook_after".into()), "{receipt}");
+    wait_for("the other updater", || (updater() == "active").then_some(()));
     assert_eq!((bed.version("tb-slow"), bed.fleet.json(&["operation", "show", &operation])["invocations"][0]["state"].clone()), ("2 installed".to_owned(), "CANCELLED".into()));
     assert_eq!(bed.fleet.bed.shell("n1", "ls /var/log/hooks 2>&1 || true").trim(), "ls: cannot access '/var/log/hooks': No such file or directory");
 
     // The power goes in the middle of an installation: the next boot ends it.
     bed.offer(&[Package { name: "tb-slow 3", ..waits }], 2);
     bed.fleet.bed.shell("n1", "rm /go /began");
-    let patching = bed.begin(&["--only", "tb-slow"]);
+    let list = bed.fleet.data.path().join("list.yaml");
+    fs::write(&list, "patches: [{id: tb-slow.all, title: 'tb-slow.all:3'}]\n").unwrap();
+    let patching = bed.begin(&["--override-list", list.to_str().unwrap()]);
     wait_for("the script", || bed.fleet.bed.shell("n1", "ls /").contains("began").then_some(()));
     bed.fleet.bed.crash("n1");
     bed.fleet.bed.shell("n1", "touch /go");
@@ -243,4 +256,50 @@ fn a_run_is_stopped_between_steps_outlives_a_power_cut_and_is_taken_back() {
     assert_eq!((code, &receipt["outcome"]["kind"]), (0, &"installed".into()), "{receipt}");
     let apply = receipt["steps"].as_array().unwrap().iter().find(|step| step["step"] == "apply").unwrap().clone();
     assert_eq!((apply["n_attempts"].as_u64(), bed.version("tb-slow")), (Some(2), "3 installed".to_owned()), "{receipt}");
+
+    // The server is away while the node works, and hears of it when it is back.
+    bed.offer(&[Package { name: "tb-slow 4", ..waits }], 2);
+    bed.fleet.bed.shell("n1", "rm /go /began");
+    let mut patching = bed.begin(&["--only", "tb-slow"]);
+    wait_for("the script", || bed.fleet.bed.shell("n1", "ls /").contains("began").then_some(()));
+    let operation = bed.fleet.json(&["operation", "list"])["items"][0]["id"].as_str().unwrap().to_owned();
+    patching.kill().unwrap();
+    patching.wait().unwrap();
+    bed.fleet.restart_server();
+    bed.fleet.bed.shell("n1", "touch /go");
+    wait_for("its end", || (bed.fleet.json(&["operation", "show", &operation])["invocations"][0]["state"] == "SUCCEEDED").then_some(()));
+    let receipt = bed.fleet.json(&["patch", "receipt", &operation, "n1"]);
+    assert_eq!((&receipt["outcome"]["kind"], bed.version("tb-slow")), (&"installed".into(), "4 installed".to_owned()), "{receipt}");
+}
+
+#[test]
+fn a_patch_that_fails_on_one_node_leaves_the_others_as_they_are() {
+    let nodes = ["n1", "n2", "n3"];
+    let bed = Bed::of(&nodes, &[Package::new("tb-a 1")], NodeOptions::default());
+    let offer = |package: Package| {
+        bed.repository.add(&[package]);
+        for node in nodes {
+            bed.fleet.bed.shell(node, "apt-get -qq update");
+            bed.fleet.run(&["node", "scan", node]);
+            wait_for("a missing patch", || bed.fleet.node(node).filter(|node| node["counts"]["missing"] == 1));
+        }
+    };
+    let versions = || {
+        let mut versions = nodes.map(|node| bed.fleet.bed.shell(node, "dpkg-query -W -f '${Version} ${db:Status-Status}' tb-a"));
+        versions.sort_unstable();
+        versions
+    };
+    // One after another, each of them.
+    offer(Package::new("tb-a 2"));
+    let (code, said) = bed.fleet.fettle(&["patch", "now", "n1", "n2", "n3", "--yes"]);
+    assert!(code == Some(0), "{said}");
+    assert_eq!(versions(), ["2 installed"; 3]);
+
+    offer(Package { postinst: "exit 1", ..Package::new("tb-a 3") });
+    let (code, said) = bed.fleet.fettle(&["patch", "now", "n1", "n2", "n3", "--yes", "--errors", "0"]);
+    assert!(code == Some(1) && said.contains("a package's script failed") && said.contains("not begun: 1 nodes failed, and 0 may"), "{said}");
+    assert_eq!(versions(), ["2 installed", "2 installed", "3 half-configured"]);
+    let newest = bed.fleet.json(&["operation", "list"])["items"][0].clone();
+    assert_eq!(newest["nodes"], serde_json::json!({ "CANCELLED": 2, "FAILED": 1 }));
+    assert!(!bed.fleet.json(&["operation", "show", newest["id"].as_str().unwrap()])["halted_at"].is_null());
 }

@@ -24,6 +24,7 @@ pub mod patch;
 pub mod plan;
 pub mod platform;
 pub mod problem;
+pub mod rate;
 pub mod receipt;
 pub mod repository;
 pub mod run;

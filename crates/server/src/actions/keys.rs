@@ -30,6 +30,8 @@ pub async fn rotate(app: &App, caller: &Caller, kind: KeyKind) -> Result<(String
         kind: "trust".to_owned(),
         requested_by: caller.actor.clone(),
         requested_at: now,
+        rate: None,
+        halted_at: None,
         request_digest: request_digest("trust", &ids).to_string(),
     };
     let mut tx = app.database().write().await?;

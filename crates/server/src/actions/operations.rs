@@ -7,6 +7,7 @@ use api::v1::node::ListPage;
 use api::v1::operation::{CreateOperation, NODES_MAX, OperationKind};
 use domain::model::id::{NodeId, OperationId};
 use domain::model::plan::Plan;
+use domain::model::rate::Rate;
 use domain::model::receipt::Receipt;
 use domain::model::time::Timestamp;
 use store::AuditEntry;
@@ -34,6 +35,7 @@ pub async fn request(app: &App, caller: &Caller, body: &CreateOperation, idempot
         // What it asked for was worked out then, and is not again.
         return find(app, caller, known.id.as_str()).await;
     }
+    let rate = rate_of(body, nodes.len())?;
     let wish = body.install.clone().unwrap_or_default();
     let works = match body.kind {
         OperationKind::Plan | OperationKind::Install => works::of_install(app, caller, &nodes, &wish).await?,
@@ -56,6 +58,8 @@ pub async fn request(app: &App, caller: &Caller, body: &CreateOperation, idempot
         kind: kind.to_owned(),
         requested_by: caller.actor.clone(),
         requested_at: now,
+        rate,
+        halted_at: None,
         request_digest: digest.to_string(),
     };
     tx.insert_operation(&operation, idempotency_key, &nodes).await?;
@@ -89,6 +93,17 @@ async fn nodes_of(app: &App, body: &CreateOperation) -> Result<Vec<NodeId>, Acti
     Ok(nodes)
 }
 
+/// How many nodes are at work at once: what changes nodes is careful unless it is told otherwise.
+fn rate_of(body: &CreateOperation, n_nodes: usize) -> Result<Option<Rate>, ActionError> {
+    let n_nodes = u32::try_from(n_nodes).unwrap_or(u32::MAX);
+    let changes = matches!(body.kind, OperationKind::Install | OperationKind::Rollback);
+    if !changes && body.concurrency.is_none() && body.errors.is_none() {
+        return Ok(None);
+    }
+    let usual = if changes { Rate::of_patch_now(n_nodes) } else { Rate { concurrency: n_nodes, errors: n_nodes } };
+    usual.with(body.concurrency.as_deref(), body.errors.as_deref(), n_nodes).map(Some).map_err(|error| ActionError::invalid("concurrency or errors", error.to_string()))
+}
+
 /// The operation that a rollback takes back.
 fn rolled_back(body: &CreateOperation) -> Result<OperationId, ActionError> {
     let id = body.rollback_of.as_deref().ok_or_else(|| ActionError::invalid("rollback_of", "say which operation is taken back"))?;
@@ -112,12 +127,15 @@ pub async fn cancel(app: &App, caller: &Caller, id: &str) -> Result<Operation, A
     let invocations = tx.list_invocations(&operation.id).await?;
     tx.commit().await?;
     for invocation in invocations.iter().filter(|invocation| invocation.state == InvocationState::Running) {
-        let number = invocation.node_id.parse().ok().and_then(|id| app.fleet().read().find(&id).map(|node| node.record.number));
-        if let Some(number) = number {
+        if let Some(number) = number_of(app, &invocation.node_id) {
             app.fleet().wake(number);
         }
     }
     Ok((operation, invocations))
+}
+
+fn number_of(app: &App, id: &str) -> Option<u32> {
+    app.fleet().read().find(&id.parse().ok()?).map(|node| node.record.number)
 }
 
 /// What a node is doing with its part, in words.
@@ -205,8 +223,40 @@ pub async fn release(app: &App, node_id: &NodeId) -> Result<(), ActionError> {
 
 /// Records how a piece of work ended.
 pub async fn finish(app: &App, id: &OperationId, node_id: &NodeId, state: InvocationState, message: Option<&str>) -> Result<(), ActionError> {
+    let now = app.now();
     let mut tx = app.database().write().await?;
-    tx.finish_invocation(id, node_id, state, message, app.now()).await?;
+    tx.finish_invocation(id, node_id, state, message, now).await?;
+    let waiting = tx.move_on(id, now).await?;
     tx.commit().await?;
+    for number in waiting.iter().filter_map(|id| number_of(app, id)) {
+        app.fleet().wake(number);
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::model::run::{Progress, Step};
+    use domain::model::time::Timestamp;
+    use store::operations::{InvocationRecord, InvocationState};
+
+    use super::doing;
+
+    #[test]
+    fn a_node_that_boots_is_told_from_one_that_is_lost() {
+        let at = Timestamp::from_millis;
+        let told = |progress: Option<Progress>, now: Timestamp, is_cancelled: bool| {
+            let cancel_requested_at = is_cancelled.then_some(now);
+            let invocation =
+                InvocationRecord { node_id: String::new(), state: InvocationState::Running, claimed_at: None, finished_at: None, message: None, progress, cancel_requested_at };
+            doing(&invocation, now).unwrap()
+        };
+        let progress = Progress { step: Step::Reboot, at: at(0), percent: None, lines: Vec::new(), waits_until: None, back_by: Some(at(600_000)) };
+        assert_eq!(told(None, at(0), false), "it has the order");
+        assert_eq!(told(Some(progress.clone()), at(600_000), false), "rebooting, expected back by 1970-01-01T00:10:00Z");
+        assert_eq!(told(Some(progress.clone()), at(600_001), false), "lost: it went down to boot and was expected back by 1970-01-01T00:10:00Z");
+        let waits = Progress { back_by: None, waits_until: Some(at(60_000)), ..progress.clone() };
+        assert_eq!(told(Some(waits), at(0), true), "waits with rebooting until 1970-01-01T00:01:00Z; stops at the end of this step");
+        assert_eq!(told(Some(Progress { step: Step::Apply, percent: Some(40), back_by: None, ..progress }), at(0), false), "installing, 40 %");
+    }
 }

@@ -71,6 +71,10 @@ pub async fn show(State(app): State<App>, session: BrowserSession, Path(id): Pat
             div { div.crumbs { a href="/operations" { "Operations" } } h1 { (heading(&operation.kind)) } }
             span.quiet { "requested by " (operation.requested_by) ", " (parts::ago(operation.requested_at, now)) }
         }
+        @if let Some(rate) = operation.rate.filter(|_| parts_of_nodes.len() > 1) {
+            p.quiet { (parts::number_of(rate.concurrency, "node", "nodes")) " at work at once; no further one begins when more than " (rate.errors) " failed." }
+        }
+        @if let Some(at) = operation.halted_at { div.notice role="status" { p { "Halted " (parts::ago(at, now)) ": too many nodes failed. Those that had not begun are as they were." } } }
         @if is_going_on {
             div.notice role="status" {
                 p { "It is going on; this page follows it. A node that is asked to stop does so at the end of the step that it is in." }

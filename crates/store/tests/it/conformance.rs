@@ -16,6 +16,7 @@ use domain::model::organization::{self, Organization};
 use domain::model::patch::{Classification, Severity};
 use domain::model::plan::{Foreseen, Plan, PlanSchema, Terms};
 use domain::model::platform::OperatingSystem;
+use domain::model::rate::Rate;
 use domain::model::receipt::{Effect, Outcome, Receipt, WayBack};
 use domain::model::run::{Progress, Step};
 use domain::model::section::{PackageFacts, PerSection, Section};
@@ -357,6 +358,8 @@ fn operation(ids: &mut IdSource, number: i64) -> OperationRecord {
         kind: "scan".into(),
         requested_by: "ada".into(),
         requested_at: START,
+        rate: None,
+        halted_at: None,
         request_digest: request_digest("scan", &[]).to_string(),
     }
 }
@@ -512,8 +515,15 @@ pub async fn verdicts_are_found_by_node_and_minute(database: Database) {
 pub async fn work_and_receipts_read_back(database: Database) {
     let mut ids = IdSource::seeded(1);
     let (node_id, id) = (NodeId::create(&mut ids, START), OperationId::create(&mut ids, START));
-    let operation =
-        OperationRecord { id: id.clone(), kind: "install".into(), requested_by: "ada".into(), requested_at: START, request_digest: request_digest("install", &[]).to_string() };
+    let operation = OperationRecord {
+        id: id.clone(),
+        kind: "install".into(),
+        requested_by: "ada".into(),
+        requested_at: START,
+        rate: None,
+        halted_at: None,
+        request_digest: request_digest("install", &[]).to_string(),
+    };
     let plan = Plan { schema: PlanSchema::V1, changes: Vec::new(), terms: Terms::default(), transaction: Transaction::default(), foreseen: Foreseen::default(), made_at: START };
     let receipt = |log: &str| Receipt {
         plan: plan.clone(),
@@ -579,4 +589,42 @@ pub async fn a_cancel_ends_what_waits_and_reaches_what_goes_on_once(database: Da
     assert_eq!(tx.claim_cancel(&busy, START).await.unwrap(), Some(first.id.clone()));
     tx.finish_invocation(&first.id, &busy, InvocationState::Cancelled, None, START).await.unwrap();
     assert_eq!(tx.claim_invocation(&busy, 4, START).await.unwrap().map(|claimed| claimed.operation_id), Some(second.id));
+}
+
+pub async fn an_operation_keeps_to_its_rate_and_halts_when_too_many_fail(database: Database) {
+    let mut ids = IdSource::seeded(1);
+    let nodes: Vec<_> = (0..5).map(|_| NodeId::create(&mut ids, START)).collect();
+    let operation = OperationRecord { rate: Some(Rate { concurrency: 2, errors: 1 }), ..operation(&mut ids, 0) };
+    let mut tx = database.write().await.unwrap();
+    tx.insert_operation(&operation, None, &nodes).await.unwrap();
+    tx.commit().await.unwrap();
+    // All of them ask at once.
+    let claim = |database: Database, node: NodeId| async move {
+        let mut tx = database.write().await.unwrap();
+        let claimed = tx.claim_invocation(&node, 1, START).await.unwrap();
+        tx.commit().await.unwrap();
+        claimed.map(|_| node)
+    };
+    let asking: Vec<_> = nodes.iter().map(|node| tokio::spawn(claim(database.clone(), node.clone()))).collect();
+    let mut at_work = Vec::new();
+    for asked in asking {
+        at_work.extend(asked.await.unwrap());
+    }
+    assert_eq!(at_work.len(), 2);
+    let id = &operation.id;
+    let mut tx = database.write().await.unwrap();
+    tx.finish_invocation(id, &at_work[0], InvocationState::Failed, None, START).await.unwrap();
+    // One failure is borne: the three that wait may come, and one of them does.
+    let mut waiting = tx.move_on(id, START).await.unwrap();
+    waiting.sort_unstable();
+    assert_eq!(waiting.len(), 3);
+    let next: NodeId = waiting[0].parse().unwrap();
+    assert!(tx.claim_invocation(&next, 1, START).await.unwrap().is_some());
+    assert_eq!(tx.claim_invocation(&waiting[1].parse().unwrap(), 1, START).await.unwrap(), None);
+    tx.finish_invocation(id, &next, InvocationState::Failed, None, START).await.unwrap();
+    assert_eq!(tx.move_on(id, START).await.unwrap(), Vec::<String>::new());
+    assert_eq!(tx.find_operation(id).await.unwrap().unwrap().halted_at, Some(START));
+    let mut states: Vec<_> = tx.list_invocations(id).await.unwrap().into_iter().map(|one| one.state.code()).collect();
+    states.sort_unstable();
+    assert_eq!(states, ["CANCELLED", "CANCELLED", "FAILED", "FAILED", "RUNNING"], "what is at work ends by itself");
 }

@@ -44,6 +44,7 @@ on_both_databases! {
     baselines_keep_their_versions_and_what_they_are_for
     work_and_receipts_read_back
     a_cancel_ends_what_waits_and_reaches_what_goes_on_once
+    an_operation_keeps_to_its_rate_and_halts_when_too_many_fail
     two_claims_never_take_the_same_invocation
     an_idempotency_key_belongs_to_one_operation
     secrets_end_and_expire

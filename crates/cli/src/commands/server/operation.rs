@@ -64,7 +64,27 @@ pub struct RollbackArguments {
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
+    rate: RateArguments,
+    #[command(flatten)]
     remote: Remote,
+}
+
+/// How many nodes at once, and how many may fail.
+#[derive(clap::Args)]
+pub struct RateArguments {
+    /// How many nodes are at work at once, as a number or a share such as 10%
+    #[arg(long, value_name = "N")]
+    concurrency: Option<String>,
+    /// How many nodes may fail; one more, and no further one begins
+    #[arg(long, value_name = "N")]
+    errors: Option<String>,
+}
+
+impl RateArguments {
+    /// The request with these limits.
+    pub fn limit(self, body: CreateOperation) -> CreateOperation {
+        CreateOperation { concurrency: self.concurrency, errors: self.errors, ..body }
+    }
 }
 
 /// Runs `fettle operation`.
@@ -103,14 +123,14 @@ pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
 
 /// Runs `fettle rollback`.
 pub fn roll_back(arguments: RollbackArguments, printer: &Printer) -> anyhow::Result<Exit> {
-    let RollbackArguments { operation, nodes, yes, remote } = arguments;
+    let RollbackArguments { operation, nodes, yes, rate, remote } = arguments;
     let question = format!("bring back what was there before {operation}, and hold its versions back from coming again? [y/N] ");
     if !yes && !printer.confirm(&question, "give --yes")? {
         printer.note("nothing was asked for");
         return Ok(Exit::Success);
     }
     let nodes = remote.ask(async |client| find_ids(&client, &nodes).await)?;
-    let body = CreateOperation { rollback_of: Some(operation), ..CreateOperation::new(OperationKind::Rollback, nodes) };
+    let body = rate.limit(CreateOperation { rollback_of: Some(operation), ..CreateOperation::new(OperationKind::Rollback, nodes) });
     let operation = request(&body, &remote, printer)?;
     printer.note("the versions that went are rejected on these nodes; `fettle exception list` shows it, `fettle exception revoke` lifts it");
     print_receipts(&operation, &remote, printer)
@@ -162,6 +182,9 @@ fn print(operation: &Operation, remote: &Remote, printer: &Printer) -> anyhow::R
         return printer.json(operation);
     }
     printer.line(format!("{} {}, requested by {} at {}", printer.bold(&operation.kind), operation.id, operation.requested_by, operation.requested_at));
+    if operation.halted_at.is_some() {
+        printer.line("halted: too many nodes failed");
+    }
     let rows = operation.invocations.iter().map(|invocation| [invocation.node_id.clone(), words(invocation), invocation.message.clone().unwrap_or_default()]);
     printer.table(["node", "state", "what there is to say"], rows);
     Ok(())

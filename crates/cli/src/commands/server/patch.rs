@@ -9,7 +9,7 @@ use clap::Subcommand;
 use domain::model::patch::Severity;
 
 use super::node::{find_id, find_ids};
-use super::operation;
+use super::operation::{self, RateArguments};
 use super::remote::{PageArguments, Remote};
 use crate::commands::install::{self, Wish};
 use crate::exit::Exit;
@@ -54,6 +54,8 @@ enum PatchCommand {
         wish: Wish,
         #[command(flatten)]
         how: How,
+        #[command(flatten)]
+        rate: RateArguments,
         #[command(flatten)]
         remote: Remote,
     },
@@ -143,7 +145,7 @@ pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
             );
             printer.next_page(answer.next_cursor.as_deref());
         }
-        PatchCommand::Now { nodes, wish, how, remote } => return patch_now(&nodes, &wish, &how, &remote, printer),
+        PatchCommand::Now { nodes, wish, how, rate, remote } => return patch_now(&nodes, &wish, &how, rate, &remote, printer),
         PatchCommand::Receipt { operation, node, remote } => {
             let receipt = remote.ask(async |client| client.receipt(&operation, &find_id(&client, &node).await?).await)?;
             match remote.format {
@@ -187,7 +189,7 @@ fn class_words(patch: &Patch) -> String {
 }
 
 /// Has each node plan, shows that, asks, and waits for the receipts of exactly that.
-fn patch_now(nodes: &[String], wish: &Wish, how: &How, remote: &Remote, printer: &Printer) -> anyhow::Result<Exit> {
+fn patch_now(nodes: &[String], wish: &Wish, how: &How, rate: RateArguments, remote: &Remote, printer: &Printer) -> anyhow::Result<Exit> {
     let wished = how.wish(wish)?;
     let nodes = remote.ask(async |client| find_ids(&client, nodes).await)?;
     let ask = CreateOperation { install: Some(wished), ..CreateOperation::new(OperationKind::Plan, nodes) };
@@ -221,6 +223,7 @@ fn patch_now(nodes: &[String], wish: &Wish, how: &How, remote: &Remote, printer:
         return Ok(Exit::Success);
     }
     let agreed = InstallWish { plan: Some(planned.id), ..InstallWish::default() };
-    let install = operation::request(&CreateOperation { install: Some(agreed), ..CreateOperation::new(OperationKind::Install, able) }, remote, printer)?;
+    let body = CreateOperation { install: Some(agreed), ..CreateOperation::new(OperationKind::Install, able) };
+    let install = operation::request(&rate.limit(body), remote, printer)?;
     operation::print_receipts(&install, remote, printer)
 }

@@ -82,5 +82,14 @@ fn operation(app: &App, (record, invocations): operations::Operation) -> Operati
         finished_at: text(invocation.finished_at),
         message: invocation.message,
     });
-    Operation { id: record.id.to_string(), kind: record.kind, requested_by: record.requested_by, requested_at: record.requested_at.to_string(), invocations: invocations.collect() }
+    Operation {
+        id: record.id.to_string(),
+        kind: record.kind,
+        requested_by: record.requested_by,
+        requested_at: record.requested_at.to_string(),
+        concurrency: record.rate.map(|rate| rate.concurrency),
+        errors: record.rate.map(|rate| rate.errors),
+        halted_at: text(record.halted_at),
+        invocations: invocations.collect(),
+    }
 }
