@@ -113,7 +113,8 @@ fn connect(parts: &AgentParts) -> Result<Transport, RunError> {
     Ok(Transport::new(&parts.config.server, parts.config.proxy.as_deref(), &trust, Some((&key, &certificate)))?)
 }
 
-type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+/// A question for orders that is not answered.
+type Question = Pin<Box<dyn Future<Output = Result<Orders, TransportError>> + Send>>;
 
 struct Agent {
     parts: AgentParts,
@@ -229,22 +230,39 @@ impl Agent {
         }
         self.send_results().await?;
         self.send_waiting().await?;
-        let mut asking: Option<BoxFuture<Result<Orders, TransportError>>> = None;
+        let mut asking = None;
+        let served = self.serve(&mut asking, next_scan).await;
+        if let (Err(Setback::End(RunError::Refused { .. })), Some(asking)) = (&served, asking)
+            && let Ok(last) = asking.await
+        {
+            // The answer to the open question says why: this node was retired while it sent something.
+            for signed in &last.orders {
+                if self.obey(signed).await? {
+                    return Ok(());
+                }
+            }
+        }
+        served
+    }
+
+    /// Asks for orders and obeys them, scans when it is time, tells how far a run is. Ends by itself only when the node has
+    /// left. The question for orders stays open meanwhile, because an order may be on its way.
+    async fn serve(&mut self, asking: &mut Option<Question>, next_scan: &mut Instant) -> Result<(), Setback> {
         loop {
             if self.certificate_needs_renewal() {
                 self.renew().await?;
-                asking = None;
+                *asking = None;
             }
             if self.scan_if_due(next_scan).await {
                 self.send_waiting().await?;
             }
             let ask = || {
                 let (transport, boot, poll_seconds) = (self.transport.clone(), self.boot.clone(), self.poll_seconds);
-                Box::pin(async move { transport.orders(&boot, poll_seconds).await }) as BoxFuture<_>
+                Box::pin(async move { transport.orders(&boot, poll_seconds).await }) as Question
             };
             tokio::select! {
                 orders = asking.get_or_insert_with(ask) => {
-                    asking = None;
+                    *asking = None;
                     for signed in &orders?.orders {
                         if self.obey(signed).await? {
                             return Ok(());
@@ -256,7 +274,6 @@ impl Agent {
                         *next_scan = Instant::now();
                     }
                 }
-                // The question stays open meanwhile: an order may be on its way.
                 update = next_update(&mut self.active, *next_scan) => if let Some(update) = update {
                     self.hear(update).await?;
                 },
