@@ -55,7 +55,7 @@ pub fn keep(root: &Root, old: &[&InstalledPackage], folder: &str, watch: Watch<'
     let offered: Vec<_> = old.iter().filter(|package| !package.repositories.is_empty()).filter(is_lacking).map(|package| Change::of(package)).collect();
     if !offered.is_empty() {
         let wished: Vec<_> = offered.iter().map(wish).collect();
-        let script = "cd \"$0\" && exec apt-get --quiet --option=APT::Sandbox::User=root download \"$@\"";
+        let script = "cd \"$0\" && exec apt-get --quiet --option=APT::Sandbox::User=root --option=Acquire::Retries=0 download \"$@\"";
         let arguments: Vec<_> = ["-c", script, folder].into_iter().chain(wished.iter().map(String::as_str)).collect();
         // What does not come is built below.
         let _ = command::change(root, "sh", &arguments, PATIENCE, watch);
