@@ -118,11 +118,15 @@ fn make(release: &str, packages: &str, root: &Path) {
     fs::write(root.join("usr/sbin/policy-rc.d"), "#!/bin/sh\nexit 101\n").expect("the root can be written");
     fs::set_permissions(root.join("usr/sbin/policy-rc.d"), fs::Permissions::from_mode(0o755)).expect("the root can be written");
     fs::write(root.join("etc/apt/sources.list"), format!("deb {main} {release} main\n")).expect("the root can be written");
+    // A mirror may serve lists that are older than they were meant to get.
+    fs::write(root.join("etc/apt/apt.conf.d/99any-age"), "Acquire::Check-Valid-Until \"false\";\n").expect("the root can be written");
     let install = format!("apt-get -qq update && apt-get -qq install -y --no-install-recommends {}", packages.replace(',', " "));
     run(chroot(root, ["sh", "-c", &install]).env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C"));
     // Each node that starts from here gets an id of its own.
     fs::write(root.join("etc/machine-id"), "").expect("the root can be written");
-    let sources = format!("deb {main} {release} main\ndeb {main} {release}-updates main\ndeb {security} {release}-security main\n");
+    // What is never released has no updates beside it.
+    let updates = if release == "sid" { String::new() } else { format!("deb {main} {release}-updates main\ndeb {security} {release}-security main\n") };
+    let sources = format!("deb {main} {release} main\n{updates}");
     fs::write(root.join("etc/apt/sources.list"), sources).expect("the root can be written");
     run(chroot(root, ["apt-get", "-qq", "update"]).env("DEBIAN_FRONTEND", "noninteractive"));
 }

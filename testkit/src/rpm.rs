@@ -18,7 +18,16 @@ pub fn tools() -> std::path::PathBuf {
 
 /// A node with these packages installed, by rpm itself; each is `name epoch version release arch`.
 pub fn node(installed: &[&str]) -> Overlay {
-    let node = Overlay::over(&tools());
+    node_over(&tools(), installed)
+}
+
+/// The same with dnf 5, which Debian has only where nothing is released yet.
+pub fn node_of_dnf5(installed: &[&str]) -> Overlay {
+    node_over(&roots::base_with("sid", "dnf5", "dnf5,rpm,createrepo-c,xz-utils,zstd"), installed)
+}
+
+fn node_over(base: &std::path::Path, installed: &[&str]) -> Overlay {
+    let node = Overlay::over(base);
     node.write("etc/os-release", OS_RELEASE);
     node.write("etc/dnf/dnf.conf", "[main]\ngpgcheck=0\nplugins=0\nmodule_platform_id=platform:f41\n");
     node.shell("rm -rf /etc/yum.repos.d /etc/zypp/repos.d /var/lib/rpm /usr/lib/sysimage/rpm; mkdir -p /etc/yum.repos.d /rpms; rpmdb --initdb");

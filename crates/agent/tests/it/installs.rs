@@ -188,7 +188,12 @@ fn another_package_manager_at_work_is_named() {
 
 /// A node with packages at 1.0, and a repository of real ones.
 fn rpm_node() -> Overlay {
-    let node = rpm::node(&["fedora-release 0 41 1 noarch", "tb-a 0 1.0 1 noarch", "tb-b 0 1.0 1 noarch"]);
+    with_repository(rpm::node(&PACKAGES))
+}
+
+const PACKAGES: [&str; 3] = ["fedora-release 0 41 1 noarch", "tb-a 0 1.0 1 noarch", "tb-b 0 1.0 1 noarch"];
+
+fn with_repository(node: Overlay) -> Overlay {
     let spec = |name: &str, version: &str, more: &str| {
         format!(
             "Name: {name}\nVersion: {version}\nRelease: 1\nBuildArch: noarch\nSummary: test\nLicense: MIT\nVendor: Fedora Project\nAutoReqProv: no\n{more}%description\ntest\n%files\n"
@@ -227,6 +232,20 @@ fn dnf_brings_what_was_planned_and_a_failing_script_is_told() {
     assert_eq!(done(&unsigned).len(), 0);
     // No repository has the version of before, and no rpm can be built from what is installed.
     assert_eq!((receipt.way_back.is_whole(), &receipt.way_back.lost), (false, &vec![change("tb-b 1.0-1", "noarch")]));
+}
+
+#[test]
+fn dnf5_brings_what_was_planned_and_it_is_taken_back() {
+    let node = with_repository(rpm::node_of_dnf5(&PACKAGES));
+    node.shell("cp $(find /rpms/built -name 'tb-a-1.0*') /repository; createrepo_c -q /repository; dnf5 -q makecache");
+    let receipt = carry_out(&node, plan(&node, &[change("tb-a 1.1-1", "noarch")], Extra::Dependencies));
+    assert_eq!(
+        (receipt.outcome.clone(), done(&receipt)),
+        (Outcome::Installed, vec!["upgrade tb-a 1.0-1 1.1-1".to_owned(), "install tb-dep - 2.0-1".to_owned()]),
+        "{}",
+        receipt.log
+    );
+    take_back(&node, &receipt, &["downgrade tb-a 1.1-1 1.0-1", "remove tb-dep 2.0-1 -"]);
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub fn download(root: &Root, platform: &Platform, plan: &Plan, patience: Duratio
     let fixed: &[&str] = match tool {
         ZYPPER => &["--non-interactive", "--no-refresh", "install", "--auto-agree-with-licenses", "--download-only"],
         MICRODNF => return None,
-        _ => &["--assumeyes", "--downloadonly", "upgrade"],
+        _ => &["--assumeyes", "upgrade", "--downloadonly"],
     };
     Some(ask(root, tool, fixed, &plan.changes, patience, watch))
 }

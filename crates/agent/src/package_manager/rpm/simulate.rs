@@ -10,7 +10,8 @@ use catalog::xml;
 
 /// The tool of SUSE.
 pub const ZYPPER: &str = "zypper";
-const DNF5: &str = "dnf5";
+/// The tool that takes the place of dnf.
+pub const DNF5: &str = "dnf5";
 /// The tool of small images.
 pub const MICRODNF: &str = "microdnf";
 /// A SUSE system may have dnf too, and is meant for zypper.

@@ -8,7 +8,7 @@ use domain::model::platform::Platform;
 use domain::model::transaction::Change;
 
 use super::install::{ask, tool_of};
-use super::simulate::{MICRODNF, ZYPPER, wish};
+use super::simulate::{DNF5, MICRODNF, ZYPPER, wish};
 use crate::command::{self, CommandError, Output, Watch};
 use crate::package_manager::{Back, find_below, keep_file};
 use crate::root::Root;
@@ -29,7 +29,9 @@ pub fn keep(root: &Root, platform: &Platform, old: &[&InstalledPackage], folder:
         let _ = match tool {
             ZYPPER => ask(root, tool, &["--non-interactive", "--no-refresh", "install", "--force", "--download-only"], &offered, PATIENCE, watch),
             MICRODNF => ask(root, tool, &["--assumeyes", "download"], &offered, PATIENCE, watch),
-            _ => ask(root, tool, &["--assumeyes", "--downloadonly", &destination, "reinstall"], &offered, PATIENCE, watch),
+            // It puts them into its cache, where they are found below.
+            DNF5 => ask(root, tool, &["--assumeyes", "reinstall", "--downloadonly"], &offered, PATIENCE, watch),
+            _ => ask(root, tool, &["--assumeyes", "reinstall", "--downloadonly", &destination], &offered, PATIENCE, watch),
         };
     }
     let files: Vec<_> = CACHES.iter().flat_map(|cache| find_below(root, cache, ".rpm")).collect();
