@@ -128,7 +128,7 @@ fn finish_in_file(command: &mut Command, program: &'static str, patience: Durati
     let (stdout, stderr) = (file.try_clone().map_err(start)?, file.try_clone().map_err(start)?);
     let mut child = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn().map_err(start)?;
     let mut n_looks = patience.as_millis() / PAUSE.as_millis();
-    let mut lines = Lines::default();
+    let mut lines = Lines::new();
     let status = loop {
         let ended = child.try_wait().map_err(start)?;
         lines.tell(&file, watch);
@@ -151,22 +151,25 @@ fn finish_in_file(command: &mut Command, program: &'static str, patience: Durati
 }
 
 /// How far the lines of a growing file were told.
-#[derive(Default)]
 struct Lines {
     told: u64,
+    piece: Vec<u8>,
 }
 
 impl Lines {
     /// Most bytes that are looked at in one go.
     const PIECE_BYTES: usize = 64 * 1024;
 
+    fn new() -> Self {
+        Self { told: 0, piece: vec![0; Self::PIECE_BYTES] }
+    }
+
     fn tell(&mut self, file: &File, watch: Watch<'_>) {
-        let mut piece = vec![0; Self::PIECE_BYTES];
         // What cannot be read now is told the next time, or never: it is only for whoever watches.
-        let Ok(n) = file.read_at(&mut piece, self.told) else { return };
-        let Some(end) = piece[..n].iter().rposition(|byte| *byte == b'\n') else { return };
+        let Ok(n) = file.read_at(&mut self.piece, self.told) else { return };
+        let Some(end) = self.piece[..n].iter().rposition(|byte| *byte == b'\n') else { return };
         self.told += end as u64 + 1;
-        String::from_utf8_lossy(&piece[..end]).lines().for_each(watch);
+        String::from_utf8_lossy(&self.piece[..end]).lines().for_each(watch);
     }
 }
 

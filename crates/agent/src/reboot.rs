@@ -56,8 +56,13 @@ const NEED_REBOOT: [&str; 10] = ["kernel", "kernel-core", "kernel-rt", "glibc", 
 
 /// Whether a package is in effect only after a boot, by its name.
 pub fn needs_boot(name: &str) -> bool {
-    let is_kernel = |name: &str| ["linux-image-", "linux-lts", "linux-virt", "linux-zen", "kernel-default"].iter().any(|start| name.starts_with(start));
-    NEED_REBOOT.contains(&name) || RPM_KERNELS.contains(&name) || is_kernel(name) || ["linux", "libc6"].contains(&name)
+    let is_of_a_flavour = ["linux-image-", "kernel-default"].iter().any(|start| name.starts_with(start));
+    NEED_REBOOT.contains(&name) || RPM_KERNELS.contains(&name) || is_of_a_flavour || takes_modules_along(name) || name == "libc6"
+}
+
+/// The kernels of Alpine and Arch: an upgrade takes the modules of the running one away.
+fn takes_modules_along(name: &str) -> bool {
+    name == "linux" || ["linux-lts", "linux-virt", "linux-zen"].iter().any(|start| name.starts_with(start))
 }
 
 /// Packages that were installed after the boot and need one: those of the list, and those whose advisory
@@ -100,12 +105,9 @@ impl Kernel {
         (newest.version != running.version).then(|| format!("kernel {} runs, {} is installed", self.release, version(newest)))
     }
 
-    /// On Alpine and Arch an upgrade takes the modules of the running kernel away.
+    /// A kernel whose modules an upgrade took away.
     fn without_modules(&self, modules: &[String], packages: &[InstalledPackage]) -> Option<String> {
-        let is_kernel = |package: &InstalledPackage| {
-            package.name == "linux" || package.name.starts_with("linux-lts") || package.name.starts_with("linux-virt") || package.name.starts_with("linux-zen")
-        };
-        let kernel = packages.iter().find(|package| is_kernel(package))?;
+        let kernel = packages.iter().find(|package| takes_modules_along(&package.name))?;
         let is_gone = !modules.is_empty() && !modules.contains(&self.release);
         // Elsewhere, as in a container, the kernel is another machine's.
         let is_kin = modules.iter().any(|module| flavour(module) == flavour(&self.release));

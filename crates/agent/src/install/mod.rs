@@ -22,11 +22,11 @@ use domain::model::inventory::Inventory;
 use domain::model::node::Allows;
 use domain::model::order::InstallWork;
 use domain::model::plan::{Foreseen, Plan, PlanSchema};
-use domain::model::receipt::Receipt;
 use domain::model::run::{Run, Step};
 use domain::model::time::Timestamp;
 
 pub use self::hooks::Hook;
+pub use self::steps::carry_out;
 use crate::inventory::{self, CollectError};
 use crate::package_manager::SimulateError;
 use crate::root::Root;
@@ -113,11 +113,6 @@ pub fn plan_and_foresee(root: &Root, inventory: &Inventory, work: &InstallWork, 
     let manager = inventory::package_manager(root).ok_or(InstallError::NoPackageManager)?;
     let foreseen = foresee::look(root, &manager, &plan);
     Ok(Plan { foreseen, ..plan })
-}
-
-/// Goes on with a run until its end, step by step; what is there already needs nothing more.
-pub fn carry_out(run: &mut Run, surroundings: &Surroundings<'_>) -> Result<Receipt, InstallError> {
-    steps::carry_out(run, surroundings)
 }
 
 /// Whether a path can be walked; what cannot is passed over.

@@ -36,13 +36,13 @@ pub fn write(run: &Run, plan: Plan, root: &Root, manager: &PackageManager, after
         ended_at: now,
         outcome,
         done,
-        packages,
         config_files,
         log: run.log.clone(),
         steps: run.steps.clone(),
         hooks: run.hooks.clone(),
         services: run.services.clone(),
-        effect: effect(root, &plan, run, after),
+        effect: effect(root, &packages, run, after),
+        packages,
         way_back: run.way_back.clone(),
         history: if run.has_begun(Step::Apply) { manager.last_transaction(root) } else { None },
         plan,
@@ -56,12 +56,12 @@ pub fn failure(log: &str) -> Outcome {
 }
 
 /// Whether what is there is what runs.
-fn effect(root: &Root, plan: &Plan, run: &Run, after: &Inventory) -> Effect {
+fn effect(root: &Root, packages: &[PackageResult], run: &Run, after: &Inventory) -> Effect {
     if !root.is_running_system() || run.record(Step::Prove).is_none_or(|record| record.skipped.is_some()) {
         return Effect::Unknown;
     }
-    let missing = results(&plan.changes, &run.before, &after.packages).into_iter().filter(|package| package.state != PackageState::Installed);
-    let mut reasons: Vec<_> = missing.map(|package| format!("{} {} is not installed as it should be", package.change.name, package.change.version)).collect();
+    let missing = packages.iter().filter(|package| package.state != PackageState::Installed);
+    let mut reasons: Vec<_> = missing.map(|package| format!("{} is not installed as it should be", package.change)).collect();
     if let Reboot::Pending { causes } = &after.reboot {
         reasons.extend(causes.iter().map(|cause| format!("the system waits for a boot: {cause}")));
     }

@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Longest log that is kept, in bytes: the end of it.
 const LOG_BYTES_MAX: usize = 64 * 1024;
 
-/// Goes on with a run until its end.
+/// Goes on with a run until its end, step by step; what is there already needs nothing more.
 pub fn carry_out(run: &mut Run, around: &Surroundings<'_>) -> Result<Receipt, InstallError> {
     let mut seen = Seen::default();
     loop {
@@ -91,8 +91,7 @@ pub fn carry_out(run: &mut Run, around: &Surroundings<'_>) -> Result<Receipt, In
 
 /// Whether what is next may depend on a reboot that waits.
 fn needs_look(run: &Run) -> bool {
-    let has_ended = |step: Step| run.record(step).is_some_and(|record| record.ended_at.is_some());
-    run.stopped.is_none() && has_ended(Step::Check) && !has_ended(Step::Reboot) && (run.n_open == 0 || has_ended(Step::Apply))
+    run.stopped.is_none() && run.has_ended(Step::Check) && !run.has_ended(Step::Reboot) && (run.n_open == 0 || run.has_ended(Step::Apply))
 }
 
 fn save(run: &Run, around: &Surroundings<'_>) -> Result<(), InstallError> {
@@ -218,8 +217,7 @@ fn call_hook(run: &mut Run, step: Step, around: &Surroundings<'_>) {
     let Some(name) = name.clone() else { return };
     let called = hooks::run(run, step, &name, around);
     if called.code != Some(0) && run.stopped.is_none() {
-        let how = called.code.map_or_else(|| "did not end by itself".to_owned(), |code| format!("ended with {code}"));
-        run.stopped = Some(Outcome::Failed { cause: Cause::HookFailed, words: format!("`{name}` {how}: {}", called.output.trim()) });
+        run.stopped = Some(Outcome::Failed { cause: Cause::HookFailed, words: format!("`{name}` {}: {}", called.words(), called.output.trim()) });
     }
     run.hooks.push(called);
 }

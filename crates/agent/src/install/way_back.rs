@@ -63,7 +63,7 @@ pub fn find_hold(root: &Root, manager: &PackageManager, kept: &str, operation_id
     let Some(way_back) = load(root, kept, operation_id) else { return no_way(vec![format!("nothing is kept of {operation_id}")]) };
     let folder = format!("{kept}/{operation_id}");
     let is_gone = |change: &&Change| manager.find_kept(root, &folder, change).is_none();
-    let lost: Vec<_> = way_back.lost.iter().chain(way_back.kept.iter().filter(is_gone)).map(|change| format!("{} {}", change.name, change.version)).collect();
+    let lost: Vec<_> = way_back.lost.iter().chain(way_back.kept.iter().filter(is_gone)).map(ToString::to_string).collect();
     if lost.is_empty() { None } else { no_way(lost) }
 }
 

@@ -104,6 +104,25 @@ fn keep_file(root: &Root, file: &str, folder: &str) {
     let _ = std::fs::copy(root.join(file), root.join(&format!("{folder}/{name}")));
 }
 
+/// For tools that cannot do both at once: installs from files, and when that went well takes packages away. What has no
+/// arguments is left out.
+fn install_then_remove(root: &Root, tool: &'static str, install: &[&str], remove: &[&str], patience: Duration, watch: Watch<'_>) -> Result<Output, CommandError> {
+    let mut both = Output { code: Some(0), stdout: String::new(), stderr: String::new() };
+    for arguments in [install, remove] {
+        if both.code == Some(0) && !arguments.is_empty() {
+            let output = command::change(root, tool, arguments, patience, watch)?;
+            both = Output { code: output.code, stdout: both.stdout + &output.stdout, stderr: String::new() };
+        }
+    }
+    Ok(both)
+}
+
+/// The fixed arguments of a tool with what it is told of; nothing when it is told of nothing.
+fn arguments_for<'a>(fixed: &[&'a str], named: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut named = named.into_iter().peekable();
+    if named.peek().is_none() { Vec::new() } else { fixed.iter().copied().chain(named).collect() }
+}
+
 const FOUND_MAX: usize = 100_000;
 
 /// Files below a folder whose names end so, as paths of the system.

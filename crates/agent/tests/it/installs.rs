@@ -208,19 +208,24 @@ fn with_repository(node: Overlay) -> Overlay {
     node
 }
 
-#[test]
-fn dnf_brings_what_was_planned_and_a_failing_script_is_told() {
-    let node = rpm_node();
-    node.shell("cp $(find /rpms/built -name 'tb-a-1.0*') /repository; createrepo_c -q /repository; dnf -q makecache");
-    let receipt = carry_out(&node, plan(&node, &[change("tb-a 1.1-1", "noarch")], Extra::Dependencies));
+/// Upgrades `tb-a`, which brings what it needs, and takes that back.
+fn upgrade_and_take_back(node: &Overlay) -> Receipt {
+    let receipt = carry_out(node, plan(node, &[change("tb-a 1.1-1", "noarch")], Extra::Dependencies));
     assert_eq!(
         (receipt.outcome.clone(), done(&receipt)),
         (Outcome::Installed, vec!["upgrade tb-a 1.0-1 1.1-1".to_owned(), "install tb-dep - 2.0-1".to_owned()]),
         "{}",
         receipt.log
     );
-    assert_eq!(receipt.history.as_deref(), Some("1"));
-    take_back(&node, &receipt, &["downgrade tb-a 1.1-1 1.0-1", "remove tb-dep 2.0-1 -"]);
+    take_back(node, &receipt, &["downgrade tb-a 1.1-1 1.0-1", "remove tb-dep 2.0-1 -"]);
+    receipt
+}
+
+#[test]
+fn dnf_brings_what_was_planned_and_a_failing_script_is_told() {
+    let node = rpm_node();
+    node.shell("cp $(find /rpms/built -name 'tb-a-1.0*') /repository; createrepo_c -q /repository; dnf -q makecache");
+    assert_eq!(upgrade_and_take_back(&node).history.as_deref(), Some("1"));
     // dnf goes on after a %pre that failed, and says so.
     let receipt = carry_out(&node, plan(&node, &[change("tb-b 1.1-1", "noarch")], Extra::None));
     let Outcome::Failed { cause, .. } = &receipt.outcome else { panic!("{:?} {}", receipt.outcome, receipt.log) };
@@ -238,14 +243,7 @@ fn dnf_brings_what_was_planned_and_a_failing_script_is_told() {
 fn dnf5_brings_what_was_planned_and_it_is_taken_back() {
     let node = with_repository(rpm::node_of_dnf5(&PACKAGES));
     node.shell("cp $(find /rpms/built -name 'tb-a-1.0*') /repository; createrepo_c -q /repository; dnf5 -q makecache");
-    let receipt = carry_out(&node, plan(&node, &[change("tb-a 1.1-1", "noarch")], Extra::Dependencies));
-    assert_eq!(
-        (receipt.outcome.clone(), done(&receipt)),
-        (Outcome::Installed, vec!["upgrade tb-a 1.0-1 1.1-1".to_owned(), "install tb-dep - 2.0-1".to_owned()]),
-        "{}",
-        receipt.log
-    );
-    take_back(&node, &receipt, &["downgrade tb-a 1.1-1 1.0-1", "remove tb-dep 2.0-1 -"]);
+    upgrade_and_take_back(&node);
 }
 
 #[test]
@@ -254,14 +252,7 @@ fn zypper_brings_what_was_planned() {
     node.write("etc/os-release", "ID=opensuse-leap\nVERSION_ID=15.6\nPRETTY_NAME=\"openSUSE Leap 15.6\"\n");
     node.write("etc/zypp/repos.d/base.repo", "[base]\nname=base\nbaseurl=dir:/repository\nenabled=1\ngpgcheck=0\nautorefresh=0\n");
     node.shell("cp $(find /rpms/built -name 'tb-a-1.0*') /repository; createrepo_c -q /repository; zypper --non-interactive --no-gpg-checks --quiet refresh");
-    let receipt = carry_out(&node, plan(&node, &[change("tb-a 1.1-1", "noarch")], Extra::Dependencies));
-    assert_eq!(
-        (receipt.outcome.clone(), done(&receipt)),
-        (Outcome::Installed, vec!["upgrade tb-a 1.0-1 1.1-1".to_owned(), "install tb-dep - 2.0-1".to_owned()]),
-        "{}",
-        receipt.log
-    );
-    take_back(&node, &receipt, &["downgrade tb-a 1.1-1 1.0-1", "remove tb-dep 2.0-1 -"]);
+    upgrade_and_take_back(&node);
 }
 
 #[test]

@@ -185,7 +185,7 @@ fn carry_out(root: &Root, work: InstallWork, wait: Duration, printer: &Printer) 
 pub fn print_plan(plan: &Plan, printer: &Printer) {
     print_transaction(&plan.transaction, &plan.changes, printer);
     for change in plan.transaction.left_out(&plan.changes) {
-        printer.note(format!("left out: {} {} would still be missing", change.name, change.version));
+        printer.note(format!("left out: {change} would still be missing"));
     }
     let Foreseen { download_kib, services, reboot } = &plan.foreseen;
     if let Some(kib) = download_kib {
@@ -230,11 +230,10 @@ pub fn print(receipt: &Receipt, printer: &Printer) {
         printer.note(format!("{}: {}", restart.service, restart.failure.as_deref().unwrap_or("restarted")));
     }
     for hook in &receipt.hooks {
-        printer.note(format!("hook {}: {}", hook.hook, hook.code.map_or_else(|| "did not end by itself".to_owned(), |code| format!("ended with {code}"))));
+        printer.note(format!("hook {}: {}", hook.hook, hook.words()));
     }
-    if !receipt.way_back.lost.is_empty() {
-        let names: Vec<_> = receipt.way_back.lost.iter().map(|change| format!("{} {}", change.name, change.version)).collect();
-        printer.note(format!("it cannot be taken back: there is no package to be had of {}", names.join(", ")));
+    if let Some(words) = receipt.way_back.words() {
+        printer.note(words);
     }
     for file in &receipt.config_files {
         printer.note(format!("{file} is the new version of a file that was changed here; yours is kept"));

@@ -54,7 +54,7 @@ fn print(judged: &Judged, plan: &Plan, printer: &Printer) {
     printer.line(format!("  missing    {}", plan.asked.len()));
     print_transaction(&plan.transaction, &plan.asked, printer);
     for change in &plan.left_out {
-        printer.note(format!("left out: {} {} would still be missing", change.name, change.version));
+        printer.note(format!("left out: {change} would still be missing"));
     }
     for remark in &plan.transaction.remarks {
         printer.note(format!("the package manager says: {remark}"));

@@ -6,7 +6,7 @@ use crate::model::transaction::{Action, Step, Transaction};
 /// In which ways a transaction is not what was planned, in sentences; none when it may be run. It must bring
 /// everything that is asked for, and do no more than the plan allows: what was not asked for must be in the plan too.
 pub fn deviations(plan: &Plan, now: &Transaction) -> Vec<String> {
-    let mut deviations: Vec<_> = now.left_out(&plan.changes).map(|change| format!("{} {} would not come", change.name, change.version)).collect();
+    let mut deviations: Vec<_> = now.left_out(&plan.changes).map(|change| format!("{change} would not come")).collect();
     for step in now.unasked(&plan.changes) {
         let is_planned = plan.transaction.steps.iter().any(|planned| is_same(planned, step));
         let is_allowed = match (plan.terms.extra, step.action) {

@@ -41,12 +41,11 @@ const ATTEMPTS_MAX: u32 = 5;
 
 /// The next step of a run.
 pub fn next_step(run: &Run, situation: &Situation<'_>) -> Next {
-    let has_ended = |step: &Step| run.record(*step).is_some_and(|record| record.ended_at.is_some());
     let terms = &run.work.terms;
     // Ahead of its time a run only downloads.
-    let ahead = terms.not_before.filter(|_| !has_ended(&Step::Download)).map(|_| [Step::Check, Step::Download]);
+    let ahead = terms.not_before.filter(|_| !run.has_ended(Step::Download)).map(|_| [Step::Check, Step::Download]);
     let order = ahead.iter().flatten().copied().chain(Step::ALL);
-    let Some(step) = order.into_iter().find(|step| !has_ended(step)) else { return Next::End };
+    let Some(step) = order.into_iter().find(|step| !run.has_ended(*step)) else { return Next::End };
     let is_stopped = run.stopped.is_some();
     let n_attempts = run.record(step).map_or(0, |record| record.n_attempts);
     if step == Step::Reboot && n_attempts > 0 && run.left_boot.as_deref().is_some_and(|left| left != situation.boot) {

@@ -62,6 +62,11 @@ pub enum Effect {
     },
 }
 
+/// Versions in a row, for people.
+pub fn names(changes: &[Change]) -> String {
+    changes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// What a hook did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookRun {
@@ -73,6 +78,13 @@ pub struct HookRun {
     pub code: Option<i32>,
     /// The end of what it printed.
     pub output: String,
+}
+
+impl HookRun {
+    /// How it ended, for people.
+    pub fn words(&self) -> String {
+        self.code.map_or_else(|| "did not end by itself".to_owned(), |code| format!("ended with {code}"))
+    }
 }
 
 /// A service that ran replaced code.
@@ -99,6 +111,11 @@ impl WayBack {
     /// Whether it leads back to everything.
     pub fn is_whole(&self) -> bool {
         self.lost.is_empty() && !(self.kept.is_empty() && self.new.is_empty())
+    }
+
+    /// Why it cannot be gone, in a sentence; nothing when all versions of before are kept.
+    pub fn words(&self) -> Option<String> {
+        (!self.lost.is_empty()).then(|| format!("it cannot be taken back: there is no package to be had of {}", names(&self.lost)))
     }
 }
 

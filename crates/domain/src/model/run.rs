@@ -201,6 +201,11 @@ impl Run {
         self.record(step).is_some_and(|record| record.skipped.is_none())
     }
 
+    /// Whether a step has ended, or was left out.
+    pub fn has_ended(&self, step: Step) -> bool {
+        self.record(step).is_some_and(|record| record.ended_at.is_some())
+    }
+
     /// Begins a step, perhaps once more.
     pub fn begin(&mut self, step: Step, now: Timestamp) {
         match self.steps.iter_mut().find(|record| record.step == step) {

@@ -1,6 +1,7 @@
 //! What a package manager would do to a node, or did.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,12 @@ impl Change {
     /// The version that is installed.
     pub fn of(package: &InstalledPackage) -> Self {
         Self { name: package.name.clone(), architecture: package.architecture.clone(), version: package.version.clone() }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.version)
     }
 }
 

@@ -18,7 +18,8 @@ use store::nodes::{NodeEvent, NodeRecord};
 use store::operations::InvocationState;
 
 use crate::App;
-use crate::actions::{ActionError, operations};
+use crate::actions::ActionError;
+use crate::actions::operations::{self, Ended};
 use crate::fleet::{IncomingContent, IncomingReport, Node, Outcome, PackageFactsRow, State};
 use crate::keys::IssuedCertificate;
 
@@ -354,14 +355,6 @@ pub async fn finish_order(app: &App, agent: &Agent, result: &OrderResult) -> Res
     // A refused order may name anything; only operations of this node can be ended by it.
     let Ok(id) = result.operation_id.parse::<OperationId>() else { return Ok(()) };
     app.fleet().set_at_work(agent.number, false);
-    let mut tx = app.database().write().await?;
-    if let Some(receipt) = &result.receipt {
-        tx.upsert_receipt(&id, &agent.node_id, receipt).await?;
-    }
-    if let Some(plan) = &result.plan {
-        tx.upsert_plan(&id, &agent.node_id, plan).await?;
-    }
-    tx.commit().await?;
     let is_cancelled = result.receipt.as_ref().is_some_and(|receipt| matches!(receipt.outcome, RunOutcome::Cancelled { .. }));
     let state = match (result.succeeded, is_cancelled) {
         (true, _) => InvocationState::Succeeded,
@@ -369,7 +362,8 @@ pub async fn finish_order(app: &App, agent: &Agent, result: &OrderResult) -> Res
         (false, false) => InvocationState::Failed,
     };
     let message = message.or_else(|| (!result.succeeded).then(|| "the node said no more".to_owned()));
-    operations::finish(app, &id, &agent.node_id, state, message.as_deref()).await?;
+    let ended = Ended { state, message: message.as_deref(), receipt: result.receipt.as_deref(), plan: result.plan.as_deref() };
+    operations::finish(app, &id, &agent.node_id, ended).await?;
     // What waited for the end of this may go out.
     app.fleet().wake(agent.number);
     Ok(())

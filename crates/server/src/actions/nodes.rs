@@ -205,6 +205,11 @@ pub async fn find(app: &App, _caller: &Caller, id: &str) -> Result<(NodeToday, O
     Ok((today, Some(report)))
 }
 
+/// A node's name; nothing of it is judged.
+pub fn name_of(app: &App, _caller: &Caller, id: &str) -> Option<String> {
+    app.fleet().read().find(&parse_id(id).ok()?).map(|node| node.name.clone())
+}
+
 /// Patches that a node's baseline approves and other nodes are offered, of packages that this one does not have: AWS
 /// counts such as not applicable. Nothing where no baseline is for it.
 pub fn count_not_applicable(app: &App, _caller: &Caller, id: &str, report: &ScanReport) -> Option<u32> {

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use api::page::Cursor;
 use api::v1::node::ListPage;
 use api::v1::operation::{CreateOperation, NODES_MAX, OperationKind};
+use domain::model::digest::Digest;
 use domain::model::id::{NodeId, OperationId};
 use domain::model::plan::Plan;
 use domain::model::rate::Rate;
 use domain::model::receipt::Receipt;
 use domain::model::time::Timestamp;
-use store::AuditEntry;
 use store::operations::{Claimed, InvocationRecord, InvocationState, OperationRecord, request_digest};
+use store::{AuditEntry, ReadTx};
 
 use crate::App;
 use crate::actions::{ActionError, Caller, cut_page, decode_cursor, page_limit, works};
@@ -31,9 +32,9 @@ pub async fn request(app: &App, caller: &Caller, body: &CreateOperation, idempot
     let nodes = nodes_of(app, body).await?;
     let now = app.now();
     let digest = request_digest(&serde_json::to_string(body).expect("a request has text keys only"), &nodes);
-    if let Some((known, _)) = find_by_key(app, idempotency_key).await?.filter(|(known, _)| known.request_digest == digest.to_string()) {
-        // What it asked for was worked out then, and is not again.
-        return find(app, caller, known.id.as_str()).await;
+    // What a known request asked for was worked out then, and is not again.
+    if let Some(known) = find_known(&mut app.database().read().await?, idempotency_key, &digest).await? {
+        return Ok(known);
     }
     let rate = rate_of(body, nodes.len())?;
     let wish = body.install.clone().unwrap_or_default();
@@ -43,14 +44,9 @@ pub async fn request(app: &App, caller: &Caller, body: &CreateOperation, idempot
         OperationKind::Scan | OperationKind::Refresh | OperationKind::Report | OperationKind::Renew => Vec::new(),
     };
     let mut tx = app.database().write().await?;
-    if let Some(key) = idempotency_key
-        && let Some(known) = tx.find_operation_by_key(key).await?
-    {
-        if known.request_digest != digest.to_string() {
-            return Err(ActionError::IdempotencyConflict { key: key.to_owned() });
-        }
-        let invocations = tx.list_invocations(&known.id).await?;
-        return Ok((known, invocations));
+    // The same request may have come meanwhile.
+    if let Some(known) = find_known(&mut tx, idempotency_key, &digest).await? {
+        return Ok(known);
     }
     let numbers = find_nodes(app, &nodes)?;
     let operation = OperationRecord {
@@ -110,10 +106,15 @@ fn rolled_back(body: &CreateOperation) -> Result<OperationId, ActionError> {
     id.parse().map_err(|_| ActionError::not_found("operation", id))
 }
 
-async fn find_by_key(app: &App, idempotency_key: Option<&str>) -> Result<Option<Operation>, ActionError> {
+/// The operation that was requested with a key; another request with it is refused.
+async fn find_known(tx: &mut ReadTx, idempotency_key: Option<&str>, digest: &Digest) -> Result<Option<Operation>, ActionError> {
     let Some(key) = idempotency_key else { return Ok(None) };
-    let known = app.database().read().await?.find_operation_by_key(key).await?;
-    Ok(known.map(|known| (known, Vec::new())))
+    let Some(known) = tx.find_operation_by_key(key).await? else { return Ok(None) };
+    if known.request_digest != digest.to_string() {
+        return Err(ActionError::IdempotencyConflict { key: key.to_owned() });
+    }
+    let invocations = tx.list_invocations(&known.id).await?;
+    Ok(Some((known, invocations)))
 }
 
 /// Asks the nodes of an operation to stop. What no node has taken is over at once; a node stops at the end of its step.
@@ -221,10 +222,37 @@ pub async fn release(app: &App, node_id: &NodeId) -> Result<(), ActionError> {
     Ok(())
 }
 
+/// How a piece of work ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended<'a> {
+    /// Whether it was done.
+    pub state: InvocationState,
+    /// What there is to say about it.
+    pub message: Option<&'a str>,
+    /// What came of an install.
+    pub receipt: Option<&'a Receipt>,
+    /// What an install would do.
+    pub plan: Option<&'a Plan>,
+}
+
+impl<'a> Ended<'a> {
+    /// An end with nothing to show.
+    pub fn new(state: InvocationState, message: Option<&'a str>) -> Self {
+        Self { state, message, receipt: None, plan: None }
+    }
+}
+
 /// Records how a piece of work ended.
-pub async fn finish(app: &App, id: &OperationId, node_id: &NodeId, state: InvocationState, message: Option<&str>) -> Result<(), ActionError> {
+pub async fn finish(app: &App, id: &OperationId, node_id: &NodeId, ended: Ended<'_>) -> Result<(), ActionError> {
+    let Ended { state, message, receipt, plan } = ended;
     let now = app.now();
     let mut tx = app.database().write().await?;
+    if let Some(receipt) = receipt {
+        tx.upsert_receipt(id, node_id, receipt).await?;
+    }
+    if let Some(plan) = plan {
+        tx.upsert_plan(id, node_id, plan).await?;
+    }
     tx.finish_invocation(id, node_id, state, message, now).await?;
     let waiting = tx.move_on(id, now).await?;
     tx.commit().await?;

@@ -11,7 +11,7 @@ use domain::model::order::InstallWork;
 use domain::model::override_list::OverrideList;
 use domain::model::plan::{ConfigFiles, Extra, Hooks, OnFailure, RebootRule, ServiceRule, Terms};
 use domain::model::platform::OperatingSystem;
-use domain::model::receipt::WayBack;
+use domain::model::receipt::{WayBack, names};
 use domain::model::time::Timestamp;
 use domain::model::transaction::{Action, Change};
 
@@ -64,8 +64,7 @@ pub async fn of_rollback(app: &App, caller: &Caller, ids: &[NodeId], operation_i
         let receipt = receipt.ok_or_else(|| ActionError::not_found("receipt", &format!("{operation_id} on {id}")))?;
         let WayBack { lost, .. } = &receipt.way_back;
         if !lost.is_empty() {
-            let names: Vec<_> = lost.iter().map(|change| format!("{} {}", change.name, change.version)).collect();
-            let message = format!("node {id} cannot go back: it found no package of {}", names.join(", "));
+            let message = format!("node {id} cannot go back: it found no package of {}", names(lost));
             return Err(ActionError::InvalidValue { field: "rollback_of", message, hint: Some("add a repository that has them, or restore the node from a backup".to_owned()) });
         }
         for step in receipt.done.steps.iter().filter(|step| step.action != Action::Remove) {

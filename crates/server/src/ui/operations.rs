@@ -59,7 +59,7 @@ pub async fn show(State(app): State<App>, session: BrowserSession, Path(id): Pat
     for invocation in invocations {
         let receipt = operations::find_receipt(&app, &session.caller, &id, &invocation.node_id).await.ok();
         let plan = operations::find_plan(&app, &session.caller, &id, &invocation.node_id).await.ok();
-        let name = nodes::find(&app, &session.caller, &invocation.node_id).await.map(|(today, _)| today.name).unwrap_or_default();
+        let name = nodes::name_of(&app, &session.caller, &invocation.node_id).unwrap_or_default();
         parts_of_nodes.push(Part { name, invocation, plan, receipt });
     }
     let is_going_on = parts_of_nodes.iter().any(|part| part.invocation.finished_at.is_none());

@@ -1,7 +1,7 @@
 //! A plan and a receipt, as cards.
 
 use domain::model::plan::{Extra, Plan, RebootRule, ServiceRule, Terms};
-use domain::model::receipt::{Effect, PackageState, Receipt};
+use domain::model::receipt::{Effect, PackageState, Receipt, names};
 use domain::model::transaction::Action;
 use maud::{Markup, html};
 
@@ -9,7 +9,7 @@ use crate::ui::parts;
 
 /// What would happen.
 pub fn plan(plan: &Plan) -> Markup {
-    let left_out: Vec<_> = plan.transaction.left_out(&plan.changes).map(|change| format!("{} {}", change.name, change.version)).collect();
+    let left_out: Vec<_> = plan.transaction.left_out(&plan.changes).map(ToString::to_string).collect();
     html! {
         div.scroll { table.cards {
             caption { "What the package manager would do" }
@@ -93,7 +93,7 @@ pub fn receipt(receipt: &Receipt) -> Markup {
         }
         @if !receipt.config_files.is_empty() { p { "New versions of files that were changed here lie beside them: " (receipt.config_files.join(", ")) } }
         @for hook in &receipt.hooks {
-            details { summary { "Hook " (hook.hook) ", " (hook.step.words()) ": " (hook.code.map_or_else(|| "did not end by itself".to_owned(), |code| format!("ended with {code}"))) } pre { (hook.output) } }
+            details { summary { "Hook " (hook.hook) ", " (hook.step.words()) ": " (hook.words()) } pre { (hook.output) } }
         }
         details { summary { "Steps" } ol.plain { @for step in &receipt.steps { li {
             (step.step.words()) ": "
@@ -123,7 +123,6 @@ fn effect(receipt: &Receipt) -> Markup {
 /// Whether and how it can be taken back.
 pub fn way_back(receipt: &Receipt, form: &Markup) -> Markup {
     let back = &receipt.way_back;
-    let names = |changes: &[domain::model::transaction::Change]| changes.iter().map(|change| format!("{} {}", change.name, change.version)).collect::<Vec<_>>().join(", ");
     html! {
         @if back.is_whole() && !receipt.done.steps.is_empty() {
             details { summary { "Take it back" }
@@ -132,8 +131,8 @@ pub fn way_back(receipt: &Receipt, form: &Markup) -> Markup {
                 p { "The versions that were installed are then held back from this node until someone revokes that exception." }
                 (form)
             }
-        } @else if !back.lost.is_empty() {
-            p.quiet { "It cannot be taken back: there is no package to be had of " (names(&back.lost)) "." }
+        } @else if let Some(words) = back.words() {
+            p.quiet { (words) "." }
         }
     }
 }

@@ -3,7 +3,8 @@
 use api::v1::node::{ListNodes, ListPage};
 use domain::model::section::Section;
 use domain::model::time::{DAY_MS, HOUR_MS};
-use server::actions::{inventories, nodes, operations};
+use server::actions::operations::{self, Ended};
+use server::actions::{inventories, nodes};
 use store::operations::InvocationState;
 use testkit::clock::START;
 use testkit::inventories::debian;
@@ -51,7 +52,7 @@ async fn a_requested_scan_is_claimed_done_and_shown() {
     assert_eq!(operations::claim(&harness.app, &id, 1).await.unwrap(), None);
     operations::release(&harness.app, &id).await.unwrap();
     assert_eq!(operations::claim(&harness.app, &id, 1).await.unwrap(), Some(claimed.clone()), "work of a node that died is given again");
-    operations::finish(&harness.app, &claimed.operation_id, &id, InvocationState::Failed, Some("no disk")).await.unwrap();
+    operations::finish(&harness.app, &claimed.operation_id, &id, Ended::new(InvocationState::Failed, Some("no disk"))).await.unwrap();
     let ended = harness.get(&format!("/api/v1/operations/{}", claimed.operation_id)).await.json();
     assert_eq!((&ended["invocations"][0]["state"], &ended["invocations"][0]["message"]), (&"FAILED".into(), &"no disk".into()));
 }

@@ -27,8 +27,8 @@ const REPLACE: &str = "--option=Dpkg::Options::=--force-confnew";
 
 /// Downloads the exact versions of a plan, unless all of them are there.
 pub fn download(root: &Root, plan: &Plan, patience: Duration, watch: Watch<'_>) -> Option<Result<Output, CommandError>> {
-    let comes = plan.transaction.steps.iter().filter_map(|step| Some(Change { name: step.name.clone(), architecture: step.architecture.clone()?, version: step.to.clone()? }));
-    if comes.into_iter().all(|change| find_kept(root, ARCHIVES, &change).is_some()) {
+    let mut comes = plan.transaction.steps.iter().filter_map(|step| Some(Change { name: step.name.clone(), architecture: step.architecture.clone()?, version: step.to.clone()? }));
+    if comes.all(|change| find_kept(root, ARCHIVES, &change).is_some()) {
         return None;
     }
     let wished: Vec<_> = plan.changes.iter().map(wish).collect();

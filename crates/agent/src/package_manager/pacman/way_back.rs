@@ -6,8 +6,8 @@ use std::time::Duration;
 use domain::model::package::InstalledPackage;
 use domain::model::transaction::Change;
 
-use crate::command::{self, CommandError, Output, Watch};
-use crate::package_manager::{Back, find_below, keep_file};
+use crate::command::{CommandError, Output, Watch};
+use crate::package_manager::{Back, arguments_for, find_below, install_then_remove, keep_file};
 use crate::root::Root;
 
 const CACHE: &str = "/var/cache/pacman/pkg";
@@ -31,16 +31,8 @@ pub fn find_kept(root: &Root, folder: &str, change: &Change) -> Option<PathBuf> 
 
 /// Installs older versions from files, and takes packages away.
 pub fn go_back(root: &Root, back: &Back<'_>, is_dry: bool, patience: Duration, watch: Watch<'_>) -> Result<Output, CommandError> {
-    let dry = is_dry.then_some("--print");
-    let mut output = Output { code: Some(0), stdout: String::new(), stderr: String::new() };
-    if !back.files.is_empty() {
-        let arguments: Vec<_> = ["--upgrade", "--noconfirm", "--noprogressbar"].into_iter().chain(dry).chain(back.files.iter().map(String::as_str)).collect();
-        output = command::change(root, "pacman", &arguments, patience, watch)?;
-    }
-    if output.code == Some(0) && !back.goes.is_empty() && !is_dry {
-        let arguments: Vec<_> = ["--remove", "--noconfirm", "--noprogressbar"].into_iter().chain(back.goes.iter().map(|change| change.name.as_str())).collect();
-        let removed = command::change(root, "pacman", &arguments, patience, watch)?;
-        output = Output { code: removed.code, stdout: output.stdout + &removed.stdout, stderr: String::new() };
-    }
-    Ok(output)
+    let fixed: &[&str] = if is_dry { &["--upgrade", "--noconfirm", "--noprogressbar", "--print"] } else { &["--upgrade", "--noconfirm", "--noprogressbar"] };
+    let install = arguments_for(fixed, back.files.iter().map(String::as_str));
+    let remove = arguments_for(&["--remove", "--noconfirm", "--noprogressbar"], back.goes.iter().filter(|_| !is_dry).map(|change| change.name.as_str()));
+    install_then_remove(root, "pacman", &install, &remove, patience, watch)
 }

@@ -9,8 +9,8 @@ use domain::model::transaction::Change;
 
 use super::install::{ask, tool_of};
 use super::simulate::{DNF5, MICRODNF, ZYPPER, wish};
-use crate::command::{self, CommandError, Output, Watch};
-use crate::package_manager::{Back, find_below, keep_file};
+use crate::command::{CommandError, Output, Watch};
+use crate::package_manager::{Back, arguments_for, find_below, install_then_remove, keep_file};
 use crate::root::Root;
 
 /// Where the tools keep what they downloaded.
@@ -57,17 +57,9 @@ fn file_name(change: &Change) -> String {
 
 /// Installs older versions from files, and takes packages away: by rpm, which does so alike under every tool.
 pub fn go_back(root: &Root, back: &Back<'_>, is_dry: bool, patience: Duration, watch: Watch<'_>) -> Result<Output, CommandError> {
-    let dry = is_dry.then_some("--test");
-    let mut output = Output { code: Some(0), stdout: String::new(), stderr: String::new() };
-    if !back.files.is_empty() {
-        let arguments: Vec<_> = ["--upgrade", "--oldpackage", "--verbose"].into_iter().chain(dry).chain(back.files.iter().map(String::as_str)).collect();
-        output = command::change(root, "rpm", &arguments, patience, watch)?;
-    }
-    if output.code == Some(0) && !back.goes.is_empty() && !is_dry {
-        let names: Vec<_> = back.goes.iter().map(wish).collect();
-        let arguments: Vec<_> = ["--erase", "--verbose"].into_iter().chain(names.iter().map(String::as_str)).collect();
-        let erased = command::change(root, "rpm", &arguments, patience, watch)?;
-        output = Output { code: erased.code, stdout: output.stdout + &erased.stdout, stderr: String::new() };
-    }
-    Ok(output)
+    let names: Vec<_> = back.goes.iter().filter(|_| !is_dry).map(wish).collect();
+    let fixed: &[&str] = if is_dry { &["--upgrade", "--oldpackage", "--verbose", "--test"] } else { &["--upgrade", "--oldpackage", "--verbose"] };
+    let install = arguments_for(fixed, back.files.iter().map(String::as_str));
+    let remove = arguments_for(&["--erase", "--verbose"], names.iter().map(String::as_str));
+    install_then_remove(root, "rpm", &install, &remove, patience, watch)
 }

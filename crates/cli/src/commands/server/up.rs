@@ -12,7 +12,8 @@ use domain::model::id::NodeId;
 use domain::model::node::QuietLimits;
 use domain::model::time::Clock;
 use server::App;
-use server::actions::{Caller, feeds, nodes, operations, reports, sessions, verdicts};
+use server::actions::operations::{self, Ended};
+use server::actions::{Caller, feeds, nodes, reports, sessions, verdicts};
 use server::app::{AppConfig, Rhythm};
 use server::keys::{GivenCertificate, Keys};
 use store::operations::InvocationState;
@@ -342,7 +343,7 @@ impl LocalNode {
         while let Some(claimed) = operations::claim(&self.app, &id, 0).await? {
             let failure = self.scan().await.err().map(|error| format!("{error:#}"));
             let state = if failure.is_none() { InvocationState::Succeeded } else { InvocationState::Failed };
-            operations::finish(&self.app, &claimed.operation_id, &id, state, failure.as_deref()).await?;
+            operations::finish(&self.app, &claimed.operation_id, &id, Ended::new(state, failure.as_deref())).await?;
         }
         Ok(())
     }
