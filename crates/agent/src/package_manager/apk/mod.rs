@@ -103,7 +103,7 @@ struct Stanza {
     architecture: String,
     origin: String,
     built_at: Option<i64>,
-    /// Flags of a broken installation.
+    /// Files, a script or attributes that went wrong; other flags tell kinds of checksums.
     is_broken: bool,
 }
 
@@ -149,7 +149,7 @@ fn read_stanzas(input: impl Read, mut visit: impl FnMut(Stanza)) -> io::Result<(
             b'A' => stanza.architecture = value(),
             b'o' => stanza.origin = value(),
             b't' => stanza.built_at = value().parse().ok(),
-            b'f' => stanza.is_broken = !value().is_empty(),
+            b'f' => stanza.is_broken = value().contains(['f', 's', 'x']),
             _ => {}
         }
     }
