@@ -2,6 +2,7 @@
 //! left out, and what is wrong becomes a problem.
 
 mod custom;
+mod openrc;
 mod processes;
 mod services;
 mod updating;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::model::host::StaleProcess;
 use domain::model::problem::{Problem, ProblemCode};
 
+use super::openrc::Daemons;
 use crate::root::Root;
 
 const PROCESSES_MAX: usize = 20_000;
@@ -19,7 +20,7 @@ pub fn collect(root: &Root, problems: &mut Vec<Problem>) -> Vec<StaleProcess> {
     for_each(root, problems, |process| {
         let files: BTreeSet<_> = process.code().filter_map(|file| file.strip_suffix(DELETED)).map(str::to_owned).collect();
         if !files.is_empty() {
-            let entry = found.entry((process.read("comm").trim().to_owned(), process.unit())).or_default();
+            let entry = found.entry((process.read("comm").trim().to_owned(), process.service())).or_default();
             entry.0 += 1;
             entry.1.extend(files);
         }
@@ -37,8 +38,8 @@ pub fn collect(root: &Root, problems: &mut Vec<Problem>) -> Vec<StaleProcess> {
 pub fn running_code(root: &Root) -> BTreeMap<String, BTreeSet<String>> {
     let mut found = BTreeMap::<_, BTreeSet<_>>::new();
     for_each(root, &mut Vec::new(), |process| {
-        if let Some(unit) = process.unit() {
-            found.entry(unit).or_default().extend(process.code().map(str::to_owned));
+        if let Some(service) = process.service() {
+            found.entry(service).or_default().extend(process.code().map(str::to_owned));
         }
     });
     found
@@ -55,6 +56,7 @@ const DELETED: &str = " (deleted)";
 
 struct Process<'a> {
     root: &'a Root,
+    daemons: &'a Daemons,
     id: &'a str,
     maps: String,
 }
@@ -65,8 +67,9 @@ fn for_each(root: &Root, problems: &mut Vec<Problem>, mut look: impl FnMut(&Proc
     if processes.len() > PROCESSES_MAX {
         problems.push(Problem::new(ProblemCode::LimitReached, "/proc", format!("{} processes are more than {PROCESSES_MAX}; the rest was left out", processes.len())));
     }
+    let daemons = Daemons::read(root);
     for id in processes.into_iter().take(PROCESSES_MAX) {
-        let mut process = Process { root, id, maps: String::new() };
+        let mut process = Process { root, daemons: &daemons, id, maps: String::new() };
         process.maps = process.read("maps");
         look(&process);
     }
@@ -83,8 +86,8 @@ impl Process<'_> {
         code(&self.maps)
     }
 
-    fn unit(&self) -> Option<String> {
-        unit(&self.read("cgroup"))
+    fn service(&self) -> Option<String> {
+        unit(&self.read("cgroup")).or_else(|| self.daemons.service_of(self.root, self.id))
     }
 }
 

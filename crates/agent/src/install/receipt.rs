@@ -44,7 +44,7 @@ pub fn write(run: &Run, plan: Plan, root: &Root, manager: &PackageManager, after
         effect: effect(root, &packages, run, after),
         packages,
         way_back: run.way_back.clone(),
-        history: if run.has_begun(Step::Apply) { manager.last_transaction(root) } else { None },
+        history: if run.has_begun(Step::Apply) { manager.last_transaction(root, &after.platform) } else { None },
         plan,
     }
 }

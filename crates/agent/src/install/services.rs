@@ -3,7 +3,7 @@
 use domain::model::host::StaleProcess;
 use domain::model::receipt::ServiceRestart;
 
-use crate::command;
+use crate::command::{self, CommandError};
 use crate::host;
 use crate::root::Root;
 
@@ -27,7 +27,7 @@ const NOT_RESTARTED: [&str; 15] = [
     "auditd",
 ];
 /// This agent starts itself anew when the run has ended.
-const AGENT: &str = "fettle-agent.service";
+const AGENT: [&str; 2] = ["fettle-agent.service", "fettle-agent"];
 
 /// Programs of the running system with replaced code, but for this one.
 pub fn find_stale(root: &Root) -> Vec<StaleProcess> {
@@ -35,7 +35,7 @@ pub fn find_stale(root: &Root) -> Vec<StaleProcess> {
         return Vec::new();
     }
     let mut stale = host::stale_processes(root);
-    stale.retain(|process| process.service.as_deref() != Some(AGENT));
+    stale.retain(|process| process.service.as_deref().is_none_or(|service| !AGENT.contains(&service)));
     stale
 }
 
@@ -44,21 +44,23 @@ pub fn restart(root: &Root) -> Vec<ServiceRestart> {
     let stale = find_stale(root);
     let mut restarts = Vec::new();
     if stale.iter().any(|process| process.service.is_none() && process.name == "systemd") {
-        restarts.push(ask("systemd", &["daemon-reexec"]));
+        restarts.push(told("systemd", command::run("systemctl", &["daemon-reexec"])));
     }
     let mut services: Vec<_> = stale.iter().filter_map(|process| process.service.as_deref()).filter(|service| may_restart(service)).collect();
     services.dedup();
-    restarts.extend(services.into_iter().map(|service| ask(service, &["restart", service])));
+    let is_openrc = root.join("/run/openrc").is_dir();
+    let ask = |service: &str| if is_openrc { command::run("rc-service", &[service, "restart"]) } else { command::run("systemctl", &["restart", service]) };
+    restarts.extend(services.into_iter().map(|service| told(service, ask(service))));
     restarts
 }
 
-fn ask(service: &str, arguments: &[&str]) -> ServiceRestart {
-    let failure = command::run("systemctl", arguments).err().map(|error| error.to_string());
-    ServiceRestart { service: service.to_owned(), failure }
+fn told(service: &str, asked: Result<String, CommandError>) -> ServiceRestart {
+    ServiceRestart { service: service.to_owned(), failure: asked.err().map(|error| error.to_string()) }
 }
 
 fn may_restart(service: &str) -> bool {
-    !NOT_RESTARTED.iter().any(|kept| service.strip_prefix(kept).is_some_and(|rest| kept.ends_with('@') || rest == ".service" || rest.starts_with('-')))
+    let is = |kept: &&str| service.strip_prefix(*kept).is_some_and(|rest| kept.ends_with('@') || rest.is_empty() || rest == ".service" || rest.starts_with('-'));
+    !NOT_RESTARTED.iter().any(is)
 }
 
 /// What a program that runs replaced code is called in a reason.
@@ -78,6 +80,7 @@ mod tests {
     fn what_others_need_is_not_restarted() {
         let may = |services: &[&str]| services.iter().map(|service| may_restart(service)).collect::<Vec<_>>();
         assert_eq!(may(&["ssh.service", "nginx.service", "gdmap.service"]), [true; 3]);
+        assert_eq!(may(&["dbus", "networking", "wpa_supplicant", "sshd"]), [false, false, false, true]);
         assert_eq!(may(&["dbus.service", "dbus-broker.service", "getty@tty1.service", "user@1000.service", "docker.service"]), [false; 5]);
     }
 }

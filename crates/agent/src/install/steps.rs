@@ -184,7 +184,8 @@ fn simulate(run: &Run, plan: &Plan, before: &Inventory, around: &Surroundings<'_
     }
     if let Some(operation_id) = &run.work.takes_back {
         let files = way_back::files(root, &manager, around.kept, operation_id, &open.changes);
-        let output = manager.go_back(root, &Back { installed: &before.packages, files: &files, goes: &packages_that_go(run, around, before) }, true, PATIENCE, &mut |_| {});
+        let back = Back { now: before, files: &files, goes: &packages_that_go(run, around, before), history: None };
+        let output = manager.go_back(root, &back, true, PATIENCE, &mut |_| {});
         return Ok(match output {
             Ok(output) if output.code == Some(0) => None,
             Ok(output) => Some(Hold::Refused { words: output.stdout.trim().chars().take(2000).collect() }),
@@ -276,6 +277,9 @@ fn apply(run: &mut Run, seen: &mut Seen, around: &Surroundings<'_>) -> Result<()
         let mut left = open(&plan.changes, now);
         left.retain(|change| !given_up.contains(change));
         if left.is_empty() && goes.is_empty() {
+            if took.len() == 1 && run.record(Step::Apply).is_some_and(|record| record.n_attempts == 1) {
+                keep_history(run, &manager, now, around);
+            }
             break;
         }
         if (around.is_cancelled)() && !took.is_empty() {
@@ -318,6 +322,13 @@ fn apply(run: &mut Run, seen: &mut Seen, around: &Surroundings<'_>) -> Result<()
     Ok(())
 }
 
+/// What one transaction did can be taken back by its number.
+fn keep_history(run: &Run, manager: &PackageManager, now: &Inventory, around: &Surroundings<'_>) {
+    if let Some(number) = manager.last_transaction(around.root, &now.platform) {
+        way_back::keep_history(around.root, around.kept, &run.operation_id, &number);
+    }
+}
+
 fn out_of_time(plan: &Plan, is_first: bool, n_left: usize) -> Outcome {
     match plan.terms.ends_by {
         Some(ends_by) if is_first => Outcome::Held { hold: Hold::OutOfTime { ends_by } },
@@ -330,7 +341,9 @@ fn hand_over(run: &Run, manager: &PackageManager, now: &Inventory, batch: &Plan,
     match &run.work.takes_back {
         Some(operation_id) => {
             let files = way_back::files(around.root, manager, around.kept, operation_id, &batch.changes);
-            manager.go_back(around.root, &Back { installed: &now.packages, files: &files, goes }, false, PATIENCE, watch)
+            let history = way_back::history(around.root, around.kept, operation_id);
+            let back = Back { now, files: &files, goes, history: history.as_deref() };
+            manager.go_back(around.root, &back, false, PATIENCE, watch)
         }
         None => manager.install(around.root, now, batch, PATIENCE, watch),
     }

@@ -18,6 +18,7 @@ use crate::root::Root;
 /// Runs whose files are kept; of more, the oldest go.
 const RUNS_MAX: usize = 3;
 const NAME: &str = "way-back.json";
+const HISTORY: &str = "history";
 
 /// Keeps what leads back from a plan. `kept` is the folder of all runs, as a path of the system.
 pub fn keep(root: &Root, manager: &PackageManager, inventory: &Inventory, plan: &Plan, kept: &str, operation_id: &str, watch: Watch<'_>) -> WayBack {
@@ -39,10 +40,21 @@ pub fn keep(root: &Root, manager: &PackageManager, inventory: &Inventory, plan: 
     way_back
 }
 
+/// Keeps which transaction of the package manager's own history a run was.
+pub fn keep_history(root: &Root, kept: &str, operation_id: &str, number: &str) {
+    // Without it, the files lead back alone.
+    let _ = fs::write(root.join(&format!("{kept}/{operation_id}/{HISTORY}")), number);
+}
+
+/// That transaction.
+pub fn history(root: &Root, kept: &str, operation_id: &str) -> Option<String> {
+    root.read_text(&format!("{kept}/{operation_id}/{HISTORY}"), &mut Vec::new())
+}
+
 /// The versions of before a run, and what bringing them again does.
 pub fn plan(root: &Root, installed: &[InstalledPackage], kept: &str, operation_id: &str) -> (Vec<Change>, Transaction) {
     let way_back = load(root, kept, operation_id).unwrap_or_default();
-    let is_installed = |change: &&Change| installed.iter().any(|package| package.name == change.name && package.architecture == change.architecture);
+    let is_installed = |change: &&Change| is_there(installed, change);
     let step = |change: &Change, action: Action, to: Option<String>| Step {
         name: change.name.clone(),
         architecture: Some(change.architecture.clone()).filter(|architecture| !architecture.is_empty()),
@@ -77,7 +89,11 @@ pub fn files(root: &Root, manager: &PackageManager, kept: &str, operation_id: &s
 /// Packages that came with a run and are there.
 pub fn new_packages(root: &Root, kept: &str, operation_id: &str, installed: &[InstalledPackage]) -> Vec<Change> {
     let new = load(root, kept, operation_id).unwrap_or_default().new;
-    new.into_iter().filter(|change| installed.iter().any(|package| package.name == change.name)).collect()
+    new.into_iter().filter(|change| is_there(installed, change)).collect()
+}
+
+fn is_there(installed: &[InstalledPackage], change: &Change) -> bool {
+    installed.iter().any(|package| package.name == change.name && package.architecture == change.architecture)
 }
 
 fn load(root: &Root, kept: &str, operation_id: &str) -> Option<WayBack> {

@@ -48,12 +48,14 @@ pub struct PackageFacts {
 /// What leads back to what was there before.
 #[derive(Debug)]
 pub struct Back<'a> {
-    /// What is installed.
-    pub installed: &'a [InstalledPackage],
+    /// What is there now.
+    pub now: &'a Inventory,
     /// Package files, as paths of the system.
     pub files: &'a [String],
     /// Packages that go.
     pub goes: &'a [Change],
+    /// The number of what is taken back in the package manager's own history.
+    pub history: Option<&'a str>,
 }
 
 /// How long listing files may take.
@@ -291,9 +293,9 @@ impl PackageManager {
     }
 
     /// The number of the last transaction in the package manager's own history.
-    pub fn last_transaction(&self, root: &Root) -> Option<String> {
+    pub fn last_transaction(&self, root: &Root, platform: &Platform) -> Option<String> {
         match self {
-            Self::Rpm(_) => rpm::last_transaction(root),
+            Self::Rpm(_) => rpm::last_transaction(root, platform),
             _ => None,
         }
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader};
+use std::os::unix::fs::chroot;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -226,6 +227,7 @@ fn dnf_brings_what_was_planned_and_a_failing_script_is_told() {
     let node = rpm_node();
     node.shell("cp $(find /rpms/built -name 'tb-a-1.0*') /repository; createrepo_c -q /repository; dnf -q makecache");
     assert_eq!(upgrade_and_take_back(&node).history.as_deref(), Some("1"));
+    assert_eq!(node.shell("dnf -q history userinstalled >/dev/null; dnf -q history info 2 | grep -cw Downgrade"), "1\n");
     // dnf goes on after a %pre that failed, and says so.
     let receipt = carry_out(&node, plan(&node, &[change("tb-b 1.1-1", "noarch")], Extra::None));
     let Outcome::Failed { cause, .. } = &receipt.outcome else { panic!("{:?} {}", receipt.outcome, receipt.log) };
@@ -243,7 +245,8 @@ fn dnf_brings_what_was_planned_and_a_failing_script_is_told() {
 fn dnf5_brings_what_was_planned_and_it_is_taken_back() {
     let node = with_repository(rpm::node_of_dnf5(&PACKAGES));
     node.shell("cp $(find /rpms/built -name 'tb-a-1.0*') /repository; createrepo_c -q /repository; dnf5 -q makecache");
-    upgrade_and_take_back(&node);
+    assert_eq!(upgrade_and_take_back(&node).history.as_deref(), Some("1"));
+    assert_eq!(node.shell("dnf5 history info 2 --quiet | grep -cw Downgrade"), "1\n");
 }
 
 #[test]
@@ -530,4 +533,31 @@ fn alpines_own_updates_are_installed_and_taken_back() {
     let back = carry_out_work(&node, InstallWork { takes_back: Some(last_operation()), ..InstallWork::default() });
     assert_eq!(back.outcome, Outcome::Installed, "{}", back.log);
     assert_eq!(state(), before);
+}
+
+#[test]
+fn what_a_service_of_openrc_still_runs_is_found() {
+    let node = Overlay::over(&alpine());
+    let root = node.path().display().to_string();
+    // A process namespace in which its services start, with its own view of `/proc`.
+    let script = format!(
+        "mount -t proc proc '{root}/proc'; mount -t tmpfs tmpfs '{root}/run'; mkdir -p '{root}/run/openrc'; touch '{root}/run/openrc/softlevel'; \
+         chroot '{root}' sh -ec 'sed -i s/^#*rc_sys=.*/rc_sys=lxc/ /etc/rc.conf; rc-service -qq --nodeps crond start; cp /bin/busybox /bin/newer; mv /bin/newer /bin/busybox' >&2; echo up; read -r line"
+    );
+    let unshared = ["--pid", "--fork", "--kill-child", "sh", "-ec", &script];
+    let mut system = Command::new("unshare").args(unshared).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(system.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    // Paths of mapped files are those of whoever reads them; what stays outside is the way out again.
+    std::env::set_current_dir("/").unwrap();
+    chroot(node.path()).unwrap();
+    let stale = agent::host::stale_processes(&Root::new("/"));
+    chroot(".").unwrap();
+    let _ = system.kill();
+    let _ = system.wait();
+    for mounted in ["proc", "run"] {
+        let _ = Command::new("umount").arg("-l").arg(node.path().join(mounted)).status();
+    }
+    let told: Vec<_> = stale.iter().map(|process| (process.name.as_str(), process.service.as_deref(), process.files.as_slice())).collect();
+    assert_eq!((line.as_str(), told), ("up\n", vec![("crond", Some("crond"), &["/bin/busybox".to_owned()][..])]));
 }

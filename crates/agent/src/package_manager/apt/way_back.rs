@@ -88,7 +88,7 @@ pub fn go_back(root: &Root, back: &Back<'_>, is_dry: bool, patience: Duration, w
     let arguments: Vec<_> = arguments.chain(back.files.iter().map(String::as_str)).chain(gone.iter().map(String::as_str)).collect();
     let mut output = command::change(root, "apt-get", &arguments, patience, watch)?;
     if !is_dry {
-        keep_automatic(root, back.installed, &[], patience, &mut output)?;
+        keep_automatic(root, &back.now.packages, &[], patience, &mut output)?;
     }
     Ok(output)
 }

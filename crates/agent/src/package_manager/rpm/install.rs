@@ -54,8 +54,14 @@ pub fn ask(root: &Root, tool: &'static str, fixed: &[&str], changes: &[Change], 
     Ok(output)
 }
 
-/// The number of the last transaction in the history of dnf.
-pub fn last_transaction(root: &Root) -> Option<String> {
-    let output = command::output(root, "dnf", &["--quiet", "--cacheonly", "history", "list", "last"], HISTORY_PATIENCE).ok().filter(|output| output.code == Some(0))?;
+/// Whether a tool keeps a history of what it did, by number.
+pub fn has_history(tool: &str) -> bool {
+    ![ZYPPER, MICRODNF].contains(&tool)
+}
+
+/// The number of the last transaction in a tool's history.
+pub fn last_transaction(root: &Root, platform: &Platform) -> Option<String> {
+    let tool = Some(tool_of(root, platform)).filter(|tool| has_history(tool))?;
+    let output = command::output(root, tool, &["history", "list", "last", "--quiet"], HISTORY_PATIENCE).ok().filter(|output| output.code == Some(0))?;
     output.stdout.lines().filter_map(|line| line.split_whitespace().next()).find(|word| word.bytes().all(|byte| byte.is_ascii_digit())).map(str::to_owned)
 }

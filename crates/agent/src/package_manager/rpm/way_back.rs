@@ -7,9 +7,9 @@ use domain::model::package::InstalledPackage;
 use domain::model::platform::Platform;
 use domain::model::transaction::Change;
 
-use super::install::{ask, tool_of};
+use super::install::{ask, has_history, tool_of};
 use super::simulate::{DNF5, MICRODNF, ZYPPER, wish};
-use crate::command::{CommandError, Output, Watch};
+use crate::command::{self, CommandError, Output, Watch};
 use crate::package_manager::{Back, arguments_for, find_below, install_then_remove, keep_file};
 use crate::root::Root;
 
@@ -55,8 +55,16 @@ fn file_name(change: &Change) -> String {
     format!("{}-{version}.{}.rpm", change.name, change.architecture)
 }
 
-/// Installs older versions from files, and takes packages away: by rpm, which does so alike under every tool.
+/// What the tool has in its history, it undoes itself, when its repositories have all of it; else rpm installs older
+/// versions from files, and takes packages away, alike under every tool.
 pub fn go_back(root: &Root, back: &Back<'_>, is_dry: bool, patience: Duration, watch: Watch<'_>) -> Result<Output, CommandError> {
+    let tool = tool_of(root, &back.now.platform);
+    if let Some(number) = back.history.filter(|_| !is_dry && has_history(tool))
+        && let Ok(undone) = command::change(root, tool, &["history", "undo", number, "--assumeyes", "--cacheonly"], patience, watch)
+        && undone.code == Some(0)
+    {
+        return Ok(undone);
+    }
     let names: Vec<_> = back.goes.iter().filter(|_| !is_dry).map(wish).collect();
     let fixed: &[&str] = if is_dry { &["--upgrade", "--oldpackage", "--verbose", "--test"] } else { &["--upgrade", "--oldpackage", "--verbose"] };
     let install = arguments_for(fixed, back.files.iter().map(String::as_str));
