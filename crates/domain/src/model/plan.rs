@@ -142,7 +142,7 @@ pub enum OnFailure {
 }
 
 /// Names of programs that the node's own configuration allows.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hooks {
     /// Before anything changes; its failure keeps the node as it is.
