@@ -12,6 +12,7 @@ use crate::v1::activation::{Activation, CreateActivation, CreatedActivation};
 use crate::v1::baseline::{
     AssignBaseline, Assignment, Baseline, BaselineDetail, BaselinePreview, BaselineVersion, DeleteBaseline, ListApprovals, PatchApproval, PreviewBaseline, SaveBaseline,
 };
+use crate::v1::document::{CalendarEntry, DocumentToday, DocumentVersion, SaveDocument, SavedDocument, SentNotification};
 use crate::v1::exception::{Exception, GrantException};
 use crate::v1::feed::{AddFeed, Feed};
 use crate::v1::key::{RotateKey, RotatedKey};
@@ -21,7 +22,7 @@ use crate::v1::node::{
 use crate::v1::operation::{CreateOperation, ListedOperation, Operation};
 use crate::v1::organization::{CreateMember, Member, MoveMember, MoveNodes, Organization};
 use crate::v1::patch::{ListPatches, Patch, PatchNode};
-use crate::v1::sign_in_link::SignInLink;
+use crate::v1::sign_in_link::{SignInLink, SignInLinkQuery};
 use crate::v1::summary::FleetSummary;
 
 /// Why a request did not succeed.
@@ -295,8 +296,58 @@ impl Client {
     }
 
     /// Makes a one-time sign-in link.
-    pub async fn create_sign_in_link(&self) -> Result<SignInLink, ClientError> {
-        self.send(self.http.post(self.url("/sign-in-links"))).await
+    pub async fn create_sign_in_link(&self, query: &SignInLinkQuery) -> Result<SignInLink, ClientError> {
+        self.send(self.http.post(self.url("/sign-in-links")).query(query)).await
+    }
+
+    /// Documents of a kind, such as `policies`.
+    pub async fn list_documents(&self, kind: &str) -> Result<Vec<DocumentToday>, ClientError> {
+        self.get(&format!("/documents/{kind}"), &()).await
+    }
+
+    /// One document.
+    pub async fn document(&self, kind: &str, name: &str) -> Result<DocumentToday, ClientError> {
+        self.get(&format!("/documents/{kind}/{name}"), &()).await
+    }
+
+    /// Makes a document, or a new version of one.
+    pub async fn save_document(&self, body: &SaveDocument) -> Result<SavedDocument, ClientError> {
+        self.post("/documents", body).await
+    }
+
+    /// Takes a document out of force.
+    pub async fn delete_document(&self, kind: &str, name: &str) -> Result<(), ClientError> {
+        let transport = |source: reqwest::Error| ClientError::Transport { url: self.server.clone(), source };
+        let response = self.http.delete(self.url(&format!("/documents/{kind}/{name}"))).bearer_auth(&self.token).send().await.map_err(transport)?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        Err(ClientError::Refused(Box::new(response.json().await.map_err(transport)?)))
+    }
+
+    /// Every version of a document, newest first.
+    pub async fn document_versions(&self, kind: &str, name: &str) -> Result<Vec<DocumentVersion>, ClientError> {
+        self.get(&format!("/documents/{kind}/{name}/versions"), &()).await
+    }
+
+    /// What lies ahead.
+    pub async fn calendar(&self, days: u32) -> Result<Vec<CalendarEntry>, ClientError> {
+        self.get("/calendar", &[("days", days)]).await
+    }
+
+    /// Sends a channel something to try it.
+    pub async fn test_channel(&self, name: &str) -> Result<SentNotification, ClientError> {
+        self.post(&format!("/documents/channels/{name}/test"), &()).await
+    }
+
+    /// The last notifications, newest first.
+    pub async fn notifications(&self) -> Result<Vec<SentNotification>, ClientError> {
+        self.get("/notifications", &()).await
+    }
+
+    /// Does `pause`, `resume`, `approve`, or `rings/NAME/skip` to an operation.
+    pub async fn act_on_operation(&self, id: &str, verb: &str) -> Result<Operation, ClientError> {
+        self.post(&format!("/operations/{id}/{verb}"), &()).await
     }
 
     async fn post<T: DeserializeOwned>(&self, path: &str, body: &(impl Serialize + Sync)) -> Result<T, ClientError> {

@@ -46,7 +46,7 @@ async fn main() {
     let read_s = start.elapsed().as_secs_f64();
 
     let (_, operator) = sessions::create_start_token(&app).await.expect("a token can be made");
-    let (link, _) = sessions::create_link(&app, &operator).await.expect("a link can be made");
+    let (link, _) = sessions::create_link(&app, &operator, None).await.expect("a link can be made");
     let secret = sessions::sign_in(&app, &link).await.expect("a link can be used").expect("the link is fresh");
     let router = server::http::router(app);
     let browser = Browser { router, cookie: format!("fettle_session={secret}") };
@@ -108,6 +108,8 @@ async fn open(folder: &Path) -> App {
         names: vec!["localhost".to_owned()],
         agent_url: "https://localhost:7300".to_owned(),
         spool: folder.join("spool"),
+        gates: folder.join("gates"),
+        secrets: folder.join("secrets"),
     })
     .await
     .expect("the fleet can be read")

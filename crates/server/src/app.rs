@@ -14,6 +14,7 @@ use crate::actions::verdicts::{self, Recorded};
 use crate::feeds::{self, FeedError};
 use crate::fleet::{Fleet, Present, State};
 use crate::keys::{GivenCertificate, KeyError, Keys};
+use crate::reconcilers::rollouts::Signals;
 
 /// Hours after which a node that has not been scanned is unknown.
 pub const STALE_AFTER_HOURS: i64 = 48;
@@ -59,6 +60,8 @@ struct Parts {
     /// Held by whoever imports a feed: one at a time.
     import: tokio::sync::Mutex<()>,
     verdicts: tokio::sync::Mutex<Option<Recorded>>,
+    rollouts: Signals,
+    secrets: PathBuf,
 }
 
 /// Reports that are read and checked at once. Twice a commit's worth keeps the writer busy; each
@@ -89,12 +92,16 @@ pub struct AppConfig {
     pub agent_url: String,
     /// A folder for files on their way, such as feeds.
     pub spool: PathBuf,
+    /// The folder of the programs that gates may run.
+    pub gates: PathBuf,
+    /// The folder of the secrets that channels name.
+    pub secrets: PathBuf,
 }
 
 impl App {
     /// Joins the parts, and reads the fleet.
     pub async fn open(config: AppConfig) -> Result<Self, StoreError> {
-        let AppConfig { database, clock, ids, new_secret, behind_tls, rhythm, keys, given_certificate, names, agent_url, spool } = config;
+        let AppConfig { database, clock, ids, new_secret, behind_tls, rhythm, keys, given_certificate, names, agent_url, spool, gates, secrets } = config;
         let fleet = Fleet::load(&database, clock.clone()).await?;
         Ok(Self {
             parts: Arc::new(Parts {
@@ -113,6 +120,8 @@ impl App {
                 spool,
                 import: tokio::sync::Mutex::default(),
                 verdicts: tokio::sync::Mutex::default(),
+                rollouts: Signals::new(gates),
+                secrets,
             }),
         })
     }
@@ -129,6 +138,16 @@ impl App {
 
     pub(crate) fn present_at(&self, now: Timestamp) -> Present {
         Present { now, stale_before: now.plus_millis(-STALE_AFTER_HOURS * HOUR_MS), limits: self.parts.rhythm.limits }
+    }
+
+    /// What the loop that moves rollouts on knows.
+    pub(crate) fn rollouts(&self) -> &Signals {
+        &self.parts.rollouts
+    }
+
+    /// The folder of the secrets that channels name.
+    pub(crate) fn secrets(&self) -> &std::path::Path {
+        &self.parts.secrets
     }
 
     /// The installation's keys.

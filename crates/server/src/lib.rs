@@ -1,7 +1,8 @@
 //! The control plane: HTTP API, console, actions.
 //!
 //! `http` and `ui` parse a request, call one action and show the answer. `actions` authorise,
-//! load, decide, save and record; they are the only callers of the store.
+//! load, decide, save and record. `reconcilers` are loops that close the gap between what is wanted and what is. Both
+//! alone call the store.
 
 pub mod actions;
 pub mod app;
@@ -10,6 +11,7 @@ mod fleet;
 pub mod http;
 pub mod keys;
 mod listen;
+pub mod reconcilers;
 mod ui;
 
 pub use app::App;

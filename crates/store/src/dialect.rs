@@ -27,14 +27,6 @@ pub(crate) fn claim_lock(tx: &WriteTx) -> &'static str {
     }
 }
 
-/// What makes others wait who want to change the row that a `SELECT` reads. SQLite has one writer.
-pub(crate) fn row_lock(tx: &WriteTx) -> &'static str {
-    match tx.inner {
-        TxInner::Sqlite(_) => "",
-        TxInner::Postgres(_) => " FOR UPDATE",
-    }
-}
-
 /// Adds the placeholder of the value with this number, from 1. SQLite looks each numbered one up among
 /// all others when it is bound, so the values of many rows are bound in their order there.
 pub(crate) fn push_placeholder(text: &mut String, tx: &TxInner, number: usize) {

@@ -3,7 +3,7 @@
 use crate::dialect;
 use crate::sql::{Database, ReadTx, StoreError, sql};
 
-const MIGRATIONS: [(i64, &str); 8] = [
+const MIGRATIONS: [(i64, &str); 9] = [
     (1, include_str!("../migrations/0001_nodes.sql")),
     (2, include_str!("../migrations/0002_fleet.sql")),
     (3, include_str!("../migrations/0003_baselines.sql")),
@@ -12,6 +12,7 @@ const MIGRATIONS: [(i64, &str); 8] = [
     (6, include_str!("../migrations/0006_runs.sql")),
     (7, include_str!("../migrations/0007_progress.sql")),
     (8, include_str!("../migrations/0008_rate.sql")),
+    (9, include_str!("../migrations/0009_rollouts.sql")),
 ];
 
 /// The schema that this release writes.

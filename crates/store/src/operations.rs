@@ -1,15 +1,20 @@
 //! Operations and their invocations: work that was asked for, node by node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::model::digest::Digest;
 use domain::model::id::{NodeId, OperationId};
-use domain::model::rate::Rate;
+use domain::model::rollout::{Course, Rollout};
 use domain::model::run::Progress;
 use domain::model::time::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::dialect;
-use crate::sql::{ReadTx, Row, StoreError, WriteTx, sql};
+use crate::sql::{ReadTx, Row, StoreError, Value, WriteTx, sql};
+
+/// So often a node is given an order that it does not take.
+const UNDELIVERED_MAX: i64 = 3;
 
 /// How far one node's part of an operation got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,12 +57,36 @@ pub struct OperationRecord {
     pub requested_by: String,
     /// When.
     pub requested_at: Timestamp,
-    /// How many nodes are at work at once, and how many may fail; all of them without it.
-    pub rate: Option<Rate>,
-    /// When too many had failed for another to begin.
-    pub halted_at: Option<Timestamp>,
+    /// How it goes over its nodes; all of them at once without it.
+    pub rollout: Option<Rollout>,
+    /// What happened to it as a whole.
+    pub course: Course,
+    /// Counts up with each change of the course.
+    pub course_version: i64,
+    /// The policy or window that it is of, and its version.
+    pub policy: Option<String>,
     /// Digest of the request, to tell a repeated request from another one with the same key.
     pub request_digest: String,
+}
+
+/// A node's part of a new operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPart {
+    /// The node.
+    pub node_id: NodeId,
+    /// Its ring.
+    pub ring: u32,
+    /// What is asked of it beyond what the operation's kind says.
+    pub work: Option<String>,
+    /// Why it is left out from the start.
+    pub left_out: Option<String>,
+}
+
+impl NewPart {
+    /// A part that asks nothing more.
+    pub fn new(node_id: NodeId) -> Self {
+        Self { node_id, ring: 0, work: None, left_out: None }
+    }
 }
 
 /// One node's part.
@@ -65,8 +94,12 @@ pub struct OperationRecord {
 pub struct InvocationRecord {
     /// The node.
     pub node_id: String,
+    /// Its ring.
+    pub ring: u32,
     /// How far it got.
     pub state: InvocationState,
+    /// Since when the node may take it.
+    pub released_at: Option<Timestamp>,
     /// When the node took it.
     pub claimed_at: Option<Timestamp>,
     /// When it ended.
@@ -91,56 +124,50 @@ pub struct Claimed {
 }
 
 impl WriteTx {
-    /// Stores an operation with a pending invocation per node.
-    pub async fn insert_operation(&mut self, operation: &OperationRecord, idempotency_key: Option<&str>, nodes: &[NodeId]) -> Result<(), StoreError> {
-        let statement =
-            sql("INSERT INTO operations (id, kind, requested_by, requested_at, idempotency_key, request_digest, concurrency, errors) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
-                .bind(operation.id.as_str())
-                .bind(&operation.kind)
-                .bind(&operation.requested_by)
-                .bind(operation.requested_at.as_millis())
-                .bind(idempotency_key)
-                .bind(&operation.request_digest)
-                .bind(operation.rate.map(|rate| i64::from(rate.concurrency)))
-                .bind(operation.rate.map(|rate| i64::from(rate.errors)));
+    /// Stores an operation with a pending invocation per node. Without a rollout each node may take its part at once.
+    pub async fn insert_operation(&mut self, operation: &OperationRecord, idempotency_key: Option<&str>, parts: &[NewPart]) -> Result<(), StoreError> {
+        let statement = sql("INSERT INTO operations (id, kind, requested_by, requested_at, idempotency_key, request_digest, rollout, course, policy) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+        .bind(operation.id.as_str())
+        .bind(&operation.kind)
+        .bind(&operation.requested_by)
+        .bind(operation.requested_at.as_millis())
+        .bind(idempotency_key)
+        .bind(&operation.request_digest)
+        .bind(operation.rollout.as_ref().map(document))
+        .bind(document(&operation.course))
+        .bind(operation.policy.as_deref());
         self.execute(statement).await?;
-        for node_id in nodes {
-            let statement = sql("INSERT INTO invocations (operation_id, node_id, state) VALUES ($1, $2, $3)")
-                .bind(operation.id.as_str())
-                .bind(node_id.as_str())
-                .bind(InvocationState::Pending.code());
-            self.execute(statement).await?;
-        }
-        Ok(())
+        let released_at = operation.rollout.is_none().then_some(operation.requested_at.as_millis());
+        let row = |part: &NewPart| -> [Value; 8] {
+            let state = if part.left_out.is_some() { InvocationState::Cancelled } else { InvocationState::Pending };
+            [
+                operation.id.as_str().into(),
+                part.node_id.as_str().into(),
+                state.code().into(),
+                i64::from(part.ring).into(),
+                part.work.clone().into(),
+                released_at.into(),
+                part.left_out.clone().into(),
+                part.left_out.is_some().then_some(operation.requested_at.as_millis()).into(),
+            ]
+        };
+        let columns = "operation_id, node_id, state, ring, work, released_at, message, finished_at";
+        self.insert_rows(&format!("INSERT INTO invocations ({columns}) VALUES "), parts.iter().map(row), "").await
     }
 
-    /// Says what an operation asks of one node, beyond what its kind says.
-    pub async fn set_work(&mut self, id: &OperationId, node_id: &NodeId, work: &str) -> Result<(), StoreError> {
-        let statement = sql("UPDATE invocations SET work = $1 WHERE operation_id = $2 AND node_id = $3").bind(work).bind(id.as_str()).bind(node_id.as_str());
-        self.execute(statement).await.map(|_| ())
-    }
-
-    /// Takes the oldest pending invocation of a node, unless the node is in the middle of a run, or as many nodes as may be
-    /// are at work on it. It goes out in the order with this generation.
+    /// Takes the oldest invocation that a node may take, unless the node is in the middle of a run. It goes out in the order
+    /// with this generation.
     pub async fn claim_invocation(&mut self, node_id: &NodeId, generation: u32, now: Timestamp) -> Result<Option<Claimed>, StoreError> {
         let lock = dialect::claim_lock(self);
         let running = "SELECT 1 FROM invocations AS run WHERE run.node_id = $1 AND run.state = $3 AND run.work IS NOT NULL";
-        let n_at_work = "SELECT COUNT(*) FROM invocations AS other WHERE other.operation_id = invocations.operation_id AND other.state = $3";
-        let limit = "SELECT COALESCE(concurrency, 2147483647) FROM operations WHERE operations.id = invocations.operation_id";
-        let may_begin = format!("NOT EXISTS ({running}) AND ({n_at_work}) < ({limit})");
+        let may_begin = format!("released_at IS NOT NULL AND NOT EXISTS ({running})");
         let statement = sql(format!("SELECT operation_id, work FROM invocations WHERE node_id = $1 AND state = $2 AND {may_begin} ORDER BY operation_id LIMIT 1{lock}"))
             .bind(node_id.as_str())
             .bind(InvocationState::Pending.code())
             .bind(InvocationState::Running.code());
         let Some(row) = self.optional(statement).await? else { return Ok(None) };
         let id = operation_id(&row, "operation_id")?;
-        let operation = self.lock_operation(&id).await?;
-        if let Some(rate) = operation.as_ref().and_then(|operation| operation.rate)
-            && self.count_invocations(&id, InvocationState::Running).await? >= rate.concurrency
-        {
-            // Another node took the place while this one waited for the lock.
-            return Ok(None);
-        }
         let statement = sql("UPDATE invocations SET state = $1, claimed_at = $2, generation = $3 WHERE operation_id = $4 AND node_id = $5")
             .bind(InvocationState::Running.code())
             .bind(now.as_millis())
@@ -149,7 +176,8 @@ impl WriteTx {
             .bind(node_id.as_str());
         self.execute(statement).await?;
         let work = row.get("work")?;
-        Ok(operation.map(|operation| Claimed { operation_id: id, kind: operation.kind, work }))
+        let kind = self.optional(sql("SELECT kind FROM operations WHERE id = $1").bind(id.as_str())).await?;
+        kind.map(|row| Ok(Claimed { operation_id: id, kind: row.get("kind")?, work })).transpose()
     }
 
     /// Notes how far a node is with what it took.
@@ -198,34 +226,70 @@ impl WriteTx {
         self.execute(statement).await.map(|_| ())
     }
 
-    /// Lets the next nodes of an operation begin after one has ended: those that may, or none any more when too many failed.
-    pub async fn move_on(&mut self, id: &OperationId, now: Timestamp) -> Result<Vec<String>, StoreError> {
-        let Some(rate) = self.lock_operation(id).await?.and_then(|operation| operation.rate) else { return Ok(Vec::new()) };
-        let n_failed = self.count_invocations(id, InvocationState::Failed).await?;
-        if rate.is_exceeded(n_failed) {
-            let statement = sql("UPDATE operations SET halted_at = $1 WHERE id = $2 AND halted_at IS NULL").bind(now.as_millis()).bind(id.as_str());
+    /// Writes what happened to an operation as a whole, unless someone else did since it was read.
+    pub async fn save_course(&mut self, id: &OperationId, course_version: i64, course: &Course) -> Result<bool, StoreError> {
+        let statement = sql("UPDATE operations SET course = $1, course_version = course_version + 1, ended_at = $2 WHERE id = $3 AND course_version = $4")
+            .bind(document(course))
+            .bind(course.ended_at.map(Timestamp::as_millis))
+            .bind(id.as_str())
+            .bind(course_version);
+        Ok(self.execute(statement).await? == 1)
+    }
+
+    /// Lets nodes take their parts.
+    pub async fn release_parts(&mut self, id: &OperationId, nodes: &[&str], now: Timestamp) -> Result<(), StoreError> {
+        for node_id in nodes {
+            let statement = sql("UPDATE invocations SET released_at = $1 WHERE operation_id = $2 AND node_id = $3 AND state = $4 AND released_at IS NULL")
+                .bind(now.as_millis())
+                .bind(id.as_str())
+                .bind(*node_id)
+                .bind(InvocationState::Pending.code());
             self.execute(statement).await?;
-            let message = format!("not begun: {n_failed} nodes failed, and {} may", rate.errors);
-            self.end_pending(id, &message, now).await?;
-            return Ok(Vec::new());
         }
-        let statement = sql("SELECT node_id FROM invocations WHERE operation_id = $1 AND state = $2").bind(id.as_str()).bind(InvocationState::Pending.code());
-        self.rows(statement).await?.iter().map(|row| row.get("node_id")).collect()
+        Ok(())
     }
 
-    async fn lock_operation(&mut self, id: &OperationId) -> Result<Option<OperationRecord>, StoreError> {
-        let lock = dialect::row_lock(self);
-        self.optional(sql(format!("SELECT * FROM operations WHERE id = $1{lock}")).bind(id.as_str())).await?.as_ref().map(operation).transpose()
+    /// Takes parts back that nodes did not take in time; one that did not take it often is left out.
+    pub async fn take_back_parts(&mut self, id: &OperationId, nodes: &[&str], now: Timestamp) -> Result<(), StoreError> {
+        for node_id in nodes {
+            let statement = sql("UPDATE invocations SET released_at = NULL, n_undelivered = n_undelivered + 1 WHERE operation_id = $1 AND node_id = $2 AND state = $3")
+                .bind(id.as_str())
+                .bind(*node_id)
+                .bind(InvocationState::Pending.code());
+            self.execute(statement).await?;
+        }
+        let message = format!("left out: it was given the order {UNDELIVERED_MAX} times and did not take it");
+        let statement = sql("UPDATE invocations SET state = $1, finished_at = $2, message = $3 WHERE operation_id = $4 AND state = $5 AND n_undelivered >= $6")
+            .bind(InvocationState::Cancelled.code())
+            .bind(now.as_millis())
+            .bind(message)
+            .bind(id.as_str())
+            .bind(InvocationState::Pending.code())
+            .bind(UNDELIVERED_MAX);
+        self.execute(statement).await.map(|_| ())
     }
 
-    async fn count_invocations(&mut self, id: &OperationId, state: InvocationState) -> Result<u32, StoreError> {
-        let statement = sql("SELECT COUNT(*) AS n FROM invocations WHERE operation_id = $1 AND state = $2").bind(id.as_str()).bind(state.code());
-        let n: i64 = self.optional(statement).await?.map_or(Ok(0), |row| row.get("n"))?;
-        Ok(u32::try_from(n).unwrap_or(u32::MAX))
+    /// Takes all parts back that no node has taken: nothing is to begin.
+    pub async fn hold_parts(&mut self, id: &OperationId) -> Result<(), StoreError> {
+        let statement = sql("UPDATE invocations SET released_at = NULL WHERE operation_id = $1 AND state = $2").bind(id.as_str()).bind(InvocationState::Pending.code());
+        self.execute(statement).await.map(|_| ())
+    }
+
+    /// Asks nodes that are at work to stop.
+    pub async fn cancel_parts(&mut self, id: &OperationId, nodes: &[&str], now: Timestamp) -> Result<(), StoreError> {
+        for node_id in nodes {
+            let statement = sql("UPDATE invocations SET cancel_requested_at = $1 WHERE operation_id = $2 AND node_id = $3 AND state = $4 AND cancel_requested_at IS NULL")
+                .bind(now.as_millis())
+                .bind(id.as_str())
+                .bind(*node_id)
+                .bind(InvocationState::Running.code());
+            self.execute(statement).await?;
+        }
+        Ok(())
     }
 
     /// Ends what no node has taken.
-    async fn end_pending(&mut self, id: &OperationId, message: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn end_pending(&mut self, id: &OperationId, message: &str, now: Timestamp) -> Result<(), StoreError> {
         let statement = sql("UPDATE invocations SET state = $1, finished_at = $2, message = $3 WHERE operation_id = $4 AND state = $5")
             .bind(InvocationState::Cancelled.code())
             .bind(now.as_millis())
@@ -236,11 +300,12 @@ impl WriteTx {
     }
 
     /// Gives back what a node had taken when its process ended.
-    pub async fn release_invocations(&mut self, node_id: &NodeId) -> Result<u64, StoreError> {
-        let statement = sql("UPDATE invocations SET state = $1, claimed_at = NULL, cancel_sent_at = NULL WHERE node_id = $2 AND state = $3")
+    pub async fn release_invocations(&mut self, node_id: &NodeId, now: Timestamp) -> Result<u64, StoreError> {
+        let statement = sql("UPDATE invocations SET state = $1, claimed_at = NULL, cancel_sent_at = NULL, released_at = $4 WHERE node_id = $2 AND state = $3")
             .bind(InvocationState::Pending.code())
             .bind(node_id.as_str())
-            .bind(InvocationState::Running.code());
+            .bind(InvocationState::Running.code())
+            .bind(now.as_millis());
         self.execute(statement).await
     }
 }
@@ -275,10 +340,29 @@ impl ReadTx {
         Ok(operations.into_iter().map(|operation| (operation.clone(), counts.remove(operation.id.as_str()).unwrap_or_default())).collect())
     }
 
-    /// Nodes with an invocation in this state.
+    /// Nodes that have an invocation in this state; of those that wait, only what they may take counts.
     pub async fn list_nodes_with_invocations(&mut self, state: InvocationState) -> Result<Vec<String>, StoreError> {
-        let rows = self.rows(sql("SELECT DISTINCT node_id FROM invocations WHERE state = $1").bind(state.code())).await?;
+        let rows = self.rows(sql("SELECT DISTINCT node_id FROM invocations WHERE state = $1 AND released_at IS NOT NULL").bind(state.code())).await?;
         rows.iter().map(|row| row.get("node_id")).collect()
+    }
+
+    /// Nodes that are in the middle of a run of another operation.
+    pub async fn list_busy_nodes(&mut self, but_of: &OperationId) -> Result<BTreeSet<String>, StoreError> {
+        let statement = sql("SELECT DISTINCT node_id FROM invocations WHERE state = $1 AND work IS NOT NULL AND operation_id <> $2")
+            .bind(InvocationState::Running.code())
+            .bind(but_of.as_str());
+        self.rows(statement).await?.iter().map(|row| row.get("node_id")).collect()
+    }
+
+    /// Operations with a rollout that have not ended, oldest first.
+    pub async fn list_open_operations(&mut self) -> Result<Vec<OperationRecord>, StoreError> {
+        self.rows(sql("SELECT * FROM operations WHERE rollout IS NOT NULL AND ended_at IS NULL ORDER BY id")).await?.iter().map(operation).collect()
+    }
+
+    /// What is asked of a node.
+    pub async fn find_work(&mut self, id: &OperationId, node_id: &str) -> Result<Option<String>, StoreError> {
+        let row = self.optional(sql("SELECT work FROM invocations WHERE operation_id = $1 AND node_id = $2").bind(id.as_str()).bind(node_id)).await?;
+        row.map_or(Ok(None), |row| row.get("work"))
     }
 
     /// Invocations of an operation, by node.
@@ -291,7 +375,9 @@ impl ReadTx {
                 let at = |column: &'static str| Ok::<_, StoreError>(row.get::<Option<i64>>(column)?.map(Timestamp::from_millis));
                 Ok(InvocationRecord {
                     node_id: row.get("node_id")?,
+                    ring: row.count("ring")?,
                     state,
+                    released_at: at("released_at")?,
                     claimed_at: at("claimed_at")?,
                     finished_at: at("finished_at")?,
                     message: row.get("message")?,
@@ -321,11 +407,18 @@ fn operation(row: &Row) -> Result<OperationRecord, StoreError> {
         kind: row.get("kind")?,
         requested_by: row.get("requested_by")?,
         requested_at: Timestamp::from_millis(row.get("requested_at")?),
-        rate: row.get::<Option<i64>>("concurrency")?.zip(row.get::<Option<i64>>("errors")?).map(|(concurrency, errors)| {
-            let count = |n: i64| u32::try_from(n).unwrap_or(u32::MAX);
-            Rate { concurrency: count(concurrency), errors: count(errors) }
-        }),
-        halted_at: row.get::<Option<i64>>("halted_at")?.map(Timestamp::from_millis),
+        rollout: row.get::<Option<String>>("rollout")?.map(|text| read_document("rollout", &text)).transpose()?,
+        course: row.get::<Option<String>>("course")?.map(|text| read_document("course", &text)).transpose()?.unwrap_or_default(),
+        course_version: row.get("course_version")?,
+        policy: row.get("policy")?,
         request_digest: row.get("request_digest")?,
     })
+}
+
+fn document(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("a document has text keys only")
+}
+
+fn read_document<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Damaged { what, detail: error.to_string() })
 }

@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod baseline;
+pub mod document;
 pub mod exception;
 pub mod feed;
 pub mod key;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use domain::model::rollout::Rollout;
+use domain::model::selector::Selector;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -14,9 +16,14 @@ pub const NODES_MAX: usize = 1000;
 pub struct CreateOperation {
     /// What is to be done.
     pub kind: OperationKind,
-    /// On which nodes, 1 to 1000 ids; an install takes 100. Of a rollback all that the operation was for, when empty.
+    /// On which nodes, 1 to 1000 ids. Of a rollback all that the operation was for, when empty.
     #[serde(default)]
     pub nodes: Vec<String>,
+    /// Or on all that these say: units, accounts, regions, tags, operating systems, as in a policy. Nodes that lack nothing or
+    /// do not allow it are left out.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub targets: Option<Selector>,
     /// What to install, and how: for a plan and an install. All that is missing when nothing is said.
     #[serde(default)]
     pub install: Option<InstallWish>,
@@ -31,12 +38,41 @@ pub struct CreateOperation {
     /// rollback: 1 of fewer than 25 nodes, 5 of up to 100.
     #[serde(default)]
     pub errors: Option<String>,
+    /// How an install or a rollback goes over its nodes: rings, soaks, gates, as in a policy.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub rollout: Option<Rollout>,
+    /// Soaks are short, and freezes are overridden when a second person agrees.
+    #[serde(default)]
+    pub emergency: bool,
+    /// Nothing begins before a second person agrees.
+    #[serde(default)]
+    pub needs_approval: bool,
+    /// Names of the windows inside which alone nodes begin.
+    #[serde(default)]
+    pub windows: Vec<String>,
+    /// Minutes after which nothing more begins; a day when absent.
+    #[serde(default)]
+    pub within_minutes: Option<u32>,
 }
 
 impl CreateOperation {
     /// Work of a kind that needs nothing else said.
     pub fn new(kind: OperationKind, nodes: Vec<String>) -> Self {
-        Self { kind, nodes, install: None, rollback_of: None, concurrency: None, errors: None }
+        Self {
+            kind,
+            nodes,
+            targets: None,
+            install: None,
+            rollback_of: None,
+            concurrency: None,
+            errors: None,
+            rollout: None,
+            emergency: false,
+            needs_approval: false,
+            windows: Vec::new(),
+            within_minutes: None,
+        }
     }
 }
 
@@ -148,6 +184,10 @@ pub struct ListedOperation {
     pub requested_by: String,
     /// When.
     pub requested_at: String,
+    /// The policy or window that it is of.
+    pub policy: Option<String>,
+    /// `RUNNING`, `PAUSED`, `HALTED`, `WAITING_FOR_APPROVAL` or `ENDED`.
+    pub state: String,
     /// How many nodes are in each state.
     pub nodes: BTreeMap<String, u32>,
 }
@@ -163,14 +203,70 @@ pub struct Operation {
     pub requested_by: String,
     /// When.
     pub requested_at: String,
-    /// How many nodes are at work at once; all of them when absent.
-    pub concurrency: Option<u32>,
-    /// How many nodes may fail.
-    pub errors: Option<u32>,
-    /// When too many had failed for another node to begin.
-    pub halted_at: Option<String>,
+    /// The policy or window that it is of, and its version.
+    pub policy: Option<String>,
+    /// `RUNNING`, `PAUSED`, `HALTED`, `WAITING_FOR_APPROVAL` or `ENDED`.
+    pub state: String,
+    /// Why it halted itself, and what to do.
+    pub halted: Option<HaltedOperation>,
+    /// After this nothing begins.
+    pub ends_at: Option<String>,
+    /// When it ended.
+    pub ended_at: Option<String>,
+    /// Its rings, in order; none when every node may begin at once.
+    pub rings: Vec<RingToday>,
     /// Each node's part.
     pub invocations: Vec<Invocation>,
+}
+
+/// Why an operation halted itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HaltedOperation {
+    /// When.
+    pub at: String,
+    /// Why.
+    pub reason: String,
+    /// What to do.
+    pub mend: String,
+}
+
+/// A ring of an operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RingToday {
+    /// Its name.
+    pub name: String,
+    /// `WAITING`, `RUNNING`, `SOAKING`, `AT_GATE`, `PASSED` or `SKIPPED`.
+    pub state: String,
+    /// The same in words, with what it waits for.
+    pub words: String,
+    /// How many nodes are at work at once.
+    pub concurrency: u32,
+    /// How many may fail.
+    pub errors: u32,
+    /// What its gate showed.
+    pub gate: Option<String>,
+    /// How many nodes it has.
+    pub nodes: u32,
+    /// How many are at work.
+    pub at_work: u32,
+    /// How many did what was asked.
+    pub succeeded: u32,
+    /// How many did not, those that are lost included.
+    pub failed: u32,
+    /// How many wait.
+    pub waiting: u32,
+}
+
+/// Why a node waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Hold {
+    /// `APPROVAL`, `PAUSED`, `HALTED`, `OVER`, `RING`, `FROZEN`, `OUTSIDE_WINDOW`, `TOO_LATE`, `SILENT`, `BUSY`, `SPREAD`, `CONCURRENCY`,
+    /// `FIRST_NODES` or `REBOOT_GROUP`.
+    pub code: String,
+    /// In words.
+    pub words: String,
+    /// When it ends by itself.
+    pub ends_at: Option<String>,
 }
 
 /// One node's part of an operation.
@@ -180,6 +276,10 @@ pub struct Invocation {
     pub node_id: String,
     /// PENDING, RUNNING, SUCCEEDED, FAILED or CANCELLED.
     pub state: String,
+    /// Its ring.
+    pub ring: Option<String>,
+    /// Why it waits, while it is PENDING and may not begin.
+    pub hold: Option<Hold>,
     /// What the node is doing, in words, while it is RUNNING.
     pub doing: Option<String>,
     /// How far it is.

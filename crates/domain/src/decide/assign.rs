@@ -1,4 +1,5 @@
-//! Which baseline judges a node, and through what: its patch group, else the default of its system.
+//! Which baseline judges a node, and through what: the policy that acts on it, else its patch group, else the default of
+//! its system.
 //!
 //! As in AWS Systems Manager, a node belongs to a patch group by a tag, and a group has at most one baseline for
 //! each operating system.
@@ -73,9 +74,32 @@ pub struct GroupAssignment {
     pub baseline: String,
 }
 
+/// What comes before the name of a policy where it stands for a patch group: no tag can begin with it.
+const POLICY_MARK: char = '\u{1}';
+
+/// The group of the nodes that a policy chooses the baselines of; patch groups do not count for them, as in AWS.
+pub fn policy_group(policy: &str) -> String {
+    format!("{POLICY_MARK}{policy}")
+}
+
+/// The policy that a group stands for.
+pub fn policy_of(group: &str) -> Option<&str> {
+    group.strip_prefix(POLICY_MARK)
+}
+
+/// A group, as part of a sentence.
+pub fn group_words(group: &str) -> String {
+    match policy_of(group) {
+        Some(policy) => format!("the policy `{policy}`"),
+        None => format!("the patch group `{group}`"),
+    }
+}
+
 /// Through what a baseline applies to a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Through {
+    /// The policy that acts on it.
+    Policy(String),
     /// Its patch group.
     PatchGroup(String),
     /// Somebody made it the default of the operating system.
@@ -88,6 +112,7 @@ impl Through {
     /// As part of a sentence.
     pub fn words(&self) -> String {
         match self {
+            Self::Policy(policy) => format!("the policy `{policy}`"),
             Self::PatchGroup(group) => format!("the patch group `{group}`"),
             Self::Default => "the default of its operating system".to_owned(),
             Self::Predefined => "the predefined default of its operating system".to_owned(),
@@ -98,7 +123,10 @@ impl Through {
 impl Assignments {
     /// The baseline of a node with this system and patch group.
     pub fn assign(&self, system: OperatingSystem, group: Option<&str>) -> (BaselineId, Through) {
-        let of_group = group.and_then(|group| Some((self.groups.get(&(system, group.to_owned()))?, Through::PatchGroup(group.to_owned()))));
+        let of_group = group.and_then(|group| {
+            let through = policy_of(group).map_or_else(|| Through::PatchGroup(group.to_owned()), |policy| Through::Policy(policy.to_owned()));
+            Some((self.groups.get(&(system, group.to_owned()))?, through))
+        });
         let of_system = || self.defaults.get(&system).map(|id| (id, Through::Default));
         of_group.or_else(of_system).map_or_else(|| (predefined_id(system), Through::Predefined), |(id, through)| (id.clone(), through))
     }
@@ -106,7 +134,7 @@ impl Assignments {
     /// Everything that a baseline was chosen for, in words; it cannot be deleted before.
     pub fn uses(&self, id: &BaselineId) -> Vec<String> {
         let defaults = self.defaults.iter().filter(|(_, chosen)| *chosen == id).map(|(system, _)| format!("the default of {}", system.name()));
-        let groups = self.groups.iter().filter(|(_, chosen)| *chosen == id).map(|((system, group), _)| format!("the patch group `{group}` of {}", system.name()));
+        let groups = self.groups.iter().filter(|(_, chosen)| *chosen == id).map(|((system, group), _)| format!("{} of {}", group_words(group), system.name()));
         defaults.chain(groups).collect()
     }
 }

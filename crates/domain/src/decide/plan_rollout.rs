@@ -192,6 +192,18 @@ pub enum RingState {
 }
 
 impl RingState {
+    /// The spelling of the wire.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Waiting => "WAITING",
+            Self::Running => "RUNNING",
+            Self::Soaking { .. } => "SOAKING",
+            Self::AtGate => "AT_GATE",
+            Self::Passed => "PASSED",
+            Self::Skipped => "SKIPPED",
+        }
+    }
+
     /// In words; `time` writes an instant.
     pub fn words(&self, time: impl Fn(Timestamp) -> String) -> String {
         match self {

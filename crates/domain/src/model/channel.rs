@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::intent::check_text;
+use crate::model::intent::{check_text, is_secret_name};
 
 /// The version of the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -112,9 +112,8 @@ impl Channel {
     /// What is not possible in it, a sentence each.
     pub fn check(&self, wrong: &mut Vec<String>) {
         let is_url = |url: &str| url.starts_with("https://") || url.starts_with("http://");
-        let plain_name = |name: &str| !name.is_empty() && name.len() <= 64 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
         let mut check_secret = |field: &str, name: Option<&String>| {
-            if name.is_some_and(|name| !plain_name(name)) {
+            if name.is_some_and(|name| !is_secret_name(name)) {
                 wrong.push(format!("to.{field} is the name of a file in `secrets`: 1 to 64 letters, digits, `-` and `_`"));
             }
         };

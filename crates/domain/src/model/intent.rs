@@ -152,6 +152,11 @@ impl Intent {
     }
 }
 
+/// Whether a text names a secret of the server: a file, and no path.
+pub fn is_secret_name(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+}
+
 /// Checks a short text.
 pub fn check_text(place: &str, text: &str, length_min: usize, wrong: &mut Vec<String>) {
     if !(length_min..=TEXT_LENGTH_MAX).contains(&text.len()) || text.contains(char::is_control) {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::intent::is_secret_name;
 use crate::model::selector::Selector;
 use crate::model::time::Timestamp;
 
@@ -30,6 +31,10 @@ pub struct RebootGroup {
     /// How long a lock is held when nobody gives it back.
     #[serde(default = "usual_minutes")]
     pub lock_minutes: u32,
+    /// The name of the secret, `secrets/NAME` in the server's data folder, that clients of `FleetLock` show in their address;
+    /// none may ask when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients_secret: Option<String>,
 }
 
 fn usual_minutes() -> u32 {
@@ -44,6 +49,9 @@ impl RebootGroup {
     pub fn check(&self, wrong: &mut Vec<String>) {
         if self.members != Selector::default() {
             self.members.check("members", wrong);
+        }
+        if self.clients_secret.as_ref().is_some_and(|name| !is_secret_name(name)) {
+            wrong.push("clients_secret is the name of a file in `secrets`: 1 to 64 letters, digits, `-` and `_`".to_owned());
         }
         if self.max_down == 0 {
             wrong.push("max_down 0 would let no node boot".to_owned());

@@ -8,6 +8,7 @@ use crate::model::intent::check_text;
 use crate::model::rate::Rate;
 use crate::model::selector::{Selectable, Selector};
 use crate::model::time::Timestamp;
+use crate::model::window::CutoffBehavior;
 
 /// Most rings.
 pub const RINGS_MAX: usize = 20;
@@ -222,7 +223,7 @@ pub struct Course {
     /// What a second person must agree to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
-    /// Whether soaks are short, and freezes that were overridden count no more.
+    /// Whether soaks are short, and freezes count no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub emergency: bool,
     /// After this nothing begins.
@@ -231,6 +232,18 @@ pub struct Course {
     /// Windows inside which alone nodes begin; any time when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<String>,
+    /// What becomes of work that runs when the windows shut.
+    #[serde(default)]
+    pub cutoff: CutoffBehavior,
+    /// Operations that have to end before it begins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// Whether it halts when what is pinned is not approved any more; who resumes it then keeps to what was pinned.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub watches_approvals: bool,
+    /// Names of the channels that are told; every one when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<String>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,

@@ -328,11 +328,16 @@ async fn next_order(app: &App, agent: &Agent) -> Result<Option<SignedOrder>, Act
         return Ok(None);
     };
     tx.upsert_node(&record).await?;
+    let course = tx.find_operation(&claimed.operation_id).await?.map(|operation| operation.course).unwrap_or_default();
     tx.commit().await?;
     let generation = record.generation;
     app.fleet().set_at_work(agent.number, true);
     app.fleet().write().replace_record(record);
-    let work = || claimed.work.as_deref().and_then(|work| serde_json::from_str::<InstallWork>(work).ok()).unwrap_or_default();
+    let work = || {
+        let mut work = claimed.work.as_deref().and_then(|work| serde_json::from_str::<InstallWork>(work).ok()).unwrap_or_default();
+        work.terms.ends_by = work.terms.ends_by.or_else(|| operations::shuts_at(app, &course, now));
+        work
+    };
     let task = match claimed.kind.as_str() {
         "plan" => Task::Plan(work()),
         "install" | "rollback" => Task::Install(work()),

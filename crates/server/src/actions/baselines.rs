@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::v1::baseline::{AssignBaseline, BaselinePreview, PreviewBaseline, PreviewedNode, PreviewedPatch, SaveBaseline};
-use domain::decide::assign::PATCH_GROUP_LENGTH_MAX;
+use domain::decide::assign::{PATCH_GROUP_LENGTH_MAX, policy_of};
 use domain::decide::select::{self, Approval};
 use domain::fleet::{Scope, StateChange, VersionNumber};
 use domain::model::baseline::{Baseline, NamedBaseline};
@@ -62,7 +62,10 @@ fn today(state: &State, named: &NamedBaseline) -> BaselineToday {
 
 fn scope_words((system, group): &Scope) -> String {
     match group {
-        Some(group) => format!("{} nodes of the patch group {group}", system.name()),
+        Some(group) => match policy_of(group) {
+            Some(policy) => format!("{} nodes of the policy {policy}", system.name()),
+            None => format!("{} nodes of the patch group {group}", system.name()),
+        },
         None => format!("{} nodes, as their default", system.name()),
     }
 }
@@ -169,8 +172,9 @@ pub fn list_assignments(app: &App, _caller: &Caller) -> Vec<(Scope, String)> {
     let name = |id: &BaselineId| state.baselines.find(id).map(|named| named.baseline.name.clone()).unwrap_or_default();
     let assignments = &state.baselines.assignments;
     let defaults = assignments.defaults.iter().map(|(system, id)| ((*system, None), name(id)));
-    let groups = assignments.groups.iter().map(|((system, group), id)| ((*system, Some(group.clone())), name(id)));
-    defaults.chain(groups).collect()
+    // What a policy names is a choice of the policy's.
+    let groups = assignments.groups.iter().filter(|((_, group), _)| policy_of(group).is_none());
+    defaults.chain(groups.map(|((system, group), id)| ((*system, Some(group.clone())), name(id)))).collect()
 }
 
 /// Chooses the baseline of a patch group, or of an operating system, or undoes the choice.

@@ -2,8 +2,9 @@
 
 use api::v1::key::KeyKind;
 use domain::model::id::{NodeId, OperationId};
+use domain::model::rollout::Course;
 use store::AuditEntry;
-use store::operations::{OperationRecord, request_digest};
+use store::operations::{NewPart, OperationRecord, request_digest};
 
 use crate::App;
 use crate::actions::{ActionError, Caller};
@@ -30,12 +31,15 @@ pub async fn rotate(app: &App, caller: &Caller, kind: KeyKind) -> Result<(String
         kind: "trust".to_owned(),
         requested_by: caller.actor.clone(),
         requested_at: now,
-        rate: None,
-        halted_at: None,
+        rollout: None,
+        course: Course::default(),
+        course_version: 0,
+        policy: None,
         request_digest: request_digest("trust", &ids).to_string(),
     };
     let mut tx = app.database().write().await?;
-    tx.insert_operation(&operation, None, &ids).await?;
+    let parts: Vec<_> = ids.iter().cloned().map(NewPart::new).collect();
+    tx.insert_operation(&operation, None, &parts).await?;
     tx.append_audit(&AuditEntry { at: now, actor: caller.actor.clone(), action: "key.rotate".to_owned(), subject: format!("{kind:?}").to_lowercase(), detail: key.clone() })
         .await?;
     tx.commit().await?;

@@ -3,6 +3,7 @@
 pub mod activations;
 pub mod agents;
 pub mod baselines;
+pub mod documents;
 pub mod exceptions;
 pub mod feeds;
 pub mod filters;
@@ -13,6 +14,7 @@ pub mod operations;
 pub mod organization;
 pub mod overview;
 pub mod patches;
+pub mod reboot_locks;
 pub mod reports;
 pub mod sessions;
 pub mod verdicts;
@@ -33,6 +35,13 @@ pub struct Caller {
     pub session: SessionId,
     /// Whose it is.
     pub actor: String,
+}
+
+impl Caller {
+    /// The server itself, on behalf of someone who wrote down what is wanted.
+    pub(crate) fn of(actor: &str) -> Self {
+        Self { session: "se-00000000000000000".parse().expect("the id is well formed"), actor: actor.to_owned() }
+    }
 }
 
 /// Why an action did not do what was asked.

@@ -4,24 +4,36 @@ use std::collections::BTreeMap;
 
 use api::page::Cursor;
 use api::v1::node::ListPage;
-use api::v1::operation::{CreateOperation, NODES_MAX, OperationKind};
+use api::v1::operation::{CreateOperation, HookNames, InstallWish, NODES_MAX, OperationKind};
+use domain::decide::plan_rollout::{RingReport, RolloutHold};
+use domain::model::channel::Event;
 use domain::model::digest::Digest;
 use domain::model::id::{NodeId, OperationId};
-use domain::model::plan::Plan;
-use domain::model::rate::Rate;
+use domain::model::plan::{Hooks, Plan};
+use domain::model::policy::Policy;
 use domain::model::receipt::Receipt;
+use domain::model::rollout::{Act, Approval, Course, HaltCause, RING_TAG, Ring, Rollout, check_limits};
+use domain::model::selector::Selector;
 use domain::model::time::Timestamp;
-use store::operations::{Claimed, InvocationRecord, InvocationState, OperationRecord, request_digest};
+use store::operations::{Claimed, InvocationRecord, InvocationState, NewPart, OperationRecord, request_digest};
 use store::{AuditEntry, ReadTx};
 
 use crate::App;
+use crate::actions::works::NodeWork;
 use crate::actions::{ActionError, Caller, cut_page, decode_cursor, page_limit, works};
+use crate::fleet::Node;
+use crate::reconcilers::{notify, rollouts};
 
 /// An operation with its part on each node.
 pub type Operation = (OperationRecord, Vec<InvocationRecord>);
 
 /// Longest idempotency key.
 const KEY_LENGTH_MAX: usize = 128;
+/// Minutes after which nothing more of an operation begins: a day, and at most four weeks.
+const MINUTES_USUAL: u32 = 24 * 60;
+const MINUTES_MAX: u32 = 28 * 24 * 60;
+/// So often a change is tried that others make impossible.
+const TRIES_MAX: usize = 20;
 
 /// Requests work. The same key and request give the same operation again.
 pub async fn request(app: &App, caller: &Caller, body: &CreateOperation, idempotency_key: Option<&str>) -> Result<Operation, ActionError> {
@@ -29,58 +41,195 @@ pub async fn request(app: &App, caller: &Caller, body: &CreateOperation, idempot
         return Err(ActionError::invalid("Idempotency-Key", format!("the idempotency key must have 1 to {KEY_LENGTH_MAX} characters")));
     }
     let kind = body.kind.word();
-    let nodes = nodes_of(app, body).await?;
+    let nodes = nodes_of_request(app, body).await?;
     let now = app.now();
     let digest = request_digest(&serde_json::to_string(body).expect("a request has text keys only"), &nodes);
     // What a known request asked for was worked out then, and is not again.
     if let Some(known) = find_known(&mut app.database().read().await?, idempotency_key, &digest).await? {
         return Ok(known);
     }
-    let rate = rate_of(body, nodes.len())?;
+    let rollout = rollout_of(body)?;
+    let course = course_of(app, body, &nodes, now)?;
+    find_nodes(app, &nodes)?;
     let wish = body.install.clone().unwrap_or_default();
     let works = match body.kind {
-        OperationKind::Plan | OperationKind::Install => works::of_install(app, caller, &nodes, &wish).await?,
+        OperationKind::Plan | OperationKind::Install => works::of_install(app, caller, &nodes, &wish, body.targets.is_some()).await?,
         OperationKind::Rollback => works::of_rollback(app, caller, &nodes, &rolled_back(body)?, &wish).await?,
-        OperationKind::Scan | OperationKind::Refresh | OperationKind::Report | OperationKind::Renew => Vec::new(),
+        OperationKind::Scan | OperationKind::Refresh | OperationKind::Report | OperationKind::Renew => nodes.iter().map(|_| NodeWork::Nothing).collect(),
+    };
+    let course = Course { watches_approvals: body.kind == OperationKind::Install && wish.override_list.is_none() && wish.plan.is_none(), ..course };
+    let new = NewOperation { kind, nodes, wish, rollout, course, policy: None };
+    let id = insert(app, caller, &new, works, idempotency_key, &digest, now).await?;
+    find(app, caller, id.as_str()).await
+}
+
+/// An operation that begins.
+pub(crate) struct NewOperation {
+    /// What is done.
+    pub kind: &'static str,
+    /// On which nodes, sorted.
+    pub nodes: Vec<NodeId>,
+    /// What is installed, and how.
+    pub wish: InstallWish,
+    /// How it goes over the nodes.
+    pub rollout: Option<Rollout>,
+    /// When, and on which terms.
+    pub course: Course,
+    /// The policy or window that it is of, with its version.
+    pub policy: Option<String>,
+}
+
+/// Begins an operation that a document asks for. Nodes that lack nothing or do not allow it are left out.
+pub(crate) async fn begin(app: &App, caller: &Caller, new: NewOperation) -> Result<OperationRecord, ActionError> {
+    let now = app.now();
+    let works = if new.kind == "install" { works::of_install(app, caller, &new.nodes, &new.wish, true).await? } else { new.nodes.iter().map(|_| NodeWork::Nothing).collect() };
+    let new = NewOperation { course: Course { watches_approvals: new.kind == "install", ..new.course }, ..new };
+    let digest = request_digest(new.kind, &new.nodes);
+    let id = insert(app, caller, &new, works, None, &digest, now).await?;
+    Ok(find(app, caller, id.as_str()).await?.0)
+}
+
+async fn insert(
+    app: &App,
+    caller: &Caller,
+    new: &NewOperation,
+    works: Vec<NodeWork>,
+    idempotency_key: Option<&str>,
+    digest: &Digest,
+    now: Timestamp,
+) -> Result<OperationId, ActionError> {
+    let operation = OperationRecord {
+        id: app.create_id(|ids| OperationId::create(ids, now)),
+        kind: new.kind.to_owned(),
+        requested_by: caller.actor.clone(),
+        requested_at: now,
+        rollout: new.rollout.clone(),
+        course: new.course.clone(),
+        course_version: 0,
+        policy: new.policy.clone(),
+        request_digest: digest.to_string(),
+    };
+    let seed = new.policy.as_deref().map_or(operation.id.as_str(), |policy| policy.split(", version").next().unwrap_or(policy));
+    let parts: Vec<_> = {
+        let state = app.fleet().read();
+        let ring_of = |id: &NodeId| {
+            let (rollout, node) = new.rollout.as_ref().zip(state.find(id))?;
+            let wished = node.all_tags().get(RING_TAG).map(|(_, ring)| *ring);
+            u32::try_from(rollout.ring_of(&state.placed(node), wished, seed)).ok()
+        };
+        let part = |(id, work): (&NodeId, NodeWork)| {
+            let (work, left_out) = match work {
+                NodeWork::Nothing => (None, None),
+                NodeWork::Install(work) => (Some(serde_json::to_string(&work).expect("work has text keys only")), None),
+                NodeWork::LeftOut(why) => (None, Some(why)),
+            };
+            NewPart { node_id: id.clone(), ring: ring_of(id).unwrap_or(0), work, left_out }
+        };
+        new.nodes.iter().zip(works).map(part).collect()
     };
     let mut tx = app.database().write().await?;
     // The same request may have come meanwhile.
-    if let Some(known) = find_known(&mut tx, idempotency_key, &digest).await? {
-        return Ok(known);
+    if let Some((known, _)) = find_known(&mut tx, idempotency_key, digest).await? {
+        return Ok(known.id);
     }
-    let numbers = find_nodes(app, &nodes)?;
-    let operation = OperationRecord {
-        id: app.create_id(|ids| OperationId::create(ids, now)),
-        kind: kind.to_owned(),
-        requested_by: caller.actor.clone(),
-        requested_at: now,
-        rate,
-        halted_at: None,
-        request_digest: digest.to_string(),
-    };
-    tx.insert_operation(&operation, idempotency_key, &nodes).await?;
-    for (node, work) in nodes.iter().zip(&works) {
-        tx.set_work(&operation.id, node, &serde_json::to_string(work).expect("work has text keys only")).await?;
-    }
-    let detail = format!("{kind} on {} nodes", nodes.len());
+    tx.insert_operation(&operation, idempotency_key, &parts).await?;
+    let detail = format!("{} on {} nodes", new.kind, new.nodes.len());
     tx.append_audit(&AuditEntry { at: now, actor: caller.actor.clone(), action: "operation.request".to_owned(), subject: operation.id.to_string(), detail }).await?;
-    let invocations = tx.list_invocations(&operation.id).await?;
-    tx.commit().await?;
-    for number in numbers {
-        app.fleet().wake(number);
+    if operation.rollout.is_some() {
+        let (id, heading) = (&operation.id, heading(&operation));
+        let detail = format!("on {} nodes, asked for by {}", new.nodes.len(), caller.actor);
+        let (event, subject) = match &operation.course.approval {
+            Some(approval) => (Event::ApprovalNeeded, format!("{heading} waits for a second person: {}", approval.why)),
+            None => (Event::Started, format!("{heading} has begun")),
+        };
+        notify::tell(app, &mut tx, &operation.course.notify, event, &format!("{id} begun"), &subject, &detail, now).await?;
     }
-    Ok((operation, invocations))
+    tx.commit().await?;
+    if operation.rollout.is_some() {
+        rollouts::touch(app, &operation.id).await?;
+    } else {
+        for node in &new.nodes {
+            wake(app, node.as_str());
+        }
+    }
+    Ok(operation.id)
 }
 
-/// The nodes that a request names; those of the operation that it takes back, when it names none.
-async fn nodes_of(app: &App, body: &CreateOperation) -> Result<Vec<NodeId>, ActionError> {
+/// What an operation is called.
+pub(crate) fn heading(operation: &OperationRecord) -> String {
+    match &operation.policy {
+        Some(policy) => format!("{policy} ({})", operation.id),
+        None => format!("{} {}", operation.kind, operation.id),
+    }
+}
+
+/// Lets a node ask for orders again.
+pub(crate) fn wake(app: &App, node: &str) {
+    if let Some(number) = number_of(app, node) {
+        app.fleet().wake(number);
+    }
+}
+
+/// The nodes of a selector that take orders, sorted.
+pub(crate) fn nodes_of(app: &App, targets: &Selector) -> Vec<NodeId> {
+    let state = app.fleet().read();
+    let of_targets = state.nodes.iter().filter(|node| !node.is_retired() && targets.selects(&state.placed(node)));
+    let mut ids: Vec<_> = of_targets.map(|node| node.record.id.clone()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// The nodes that a policy acts on, sorted: those that no other of higher precedence has.
+pub(crate) fn nodes_of_policy(app: &App, policy: &Policy) -> Vec<NodeId> {
+    let state = app.fleet().read();
+    let is_acting =
+        |node: &&Node| !node.is_retired() && policy.targets.selects(&state.placed(node)) && state.policies_of(node).first().is_some_and(|acting| acting.name == policy.name);
+    let mut ids: Vec<_> = state.nodes.iter().filter(is_acting).map(|node| node.record.id.clone()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// How nodes of a policy install.
+pub(crate) fn wish_of_policy(policy: &Policy) -> InstallWish {
+    let Hooks { before, after, at_exit } = policy.hooks.clone();
+    InstallWish { reboot: Some(policy.reboot.word().to_owned()), hooks: HookNames { before, after, at_exit }, pause_updaters: true, ..InstallWish::default() }
+}
+
+/// When the window that is open for an operation shuts: by then what begins now has to end.
+pub(crate) fn shuts_at(app: &App, course: &Course, now: Timestamp) -> Option<Timestamp> {
+    let state = app.fleet().read();
+    let openings = course.windows.iter().filter_map(|name| state.intents.find_window(name)).filter_map(|(window, made_at)| window.current_or_next(now, made_at));
+    openings.filter(|opening| opening.lets_begin(now)).map(|opening| opening.closes_at).max()
+}
+
+/// Whether an operation of a policy's clock goes on.
+pub(crate) async fn is_open(app: &App, clock: &str) -> Result<bool, ActionError> {
+    let open = app.database().read().await?.list_open_operations().await?;
+    let is_of_clock = |policy: &str| policy.strip_prefix(clock).is_some_and(|rest| rest.starts_with([',', ' ']));
+    Ok(open.iter().any(|operation| operation.policy.as_deref().is_some_and(is_of_clock)))
+}
+
+/// The nodes that a request is for: those that it names, those of its targets, or those of the operation that it takes back.
+async fn nodes_of_request(app: &App, body: &CreateOperation) -> Result<Vec<NodeId>, ActionError> {
+    if let Some(targets) = &body.targets {
+        let mut wrong = Vec::new();
+        targets.check("targets", &mut wrong);
+        if !body.nodes.is_empty() {
+            wrong.push("give `nodes` or `targets`, not both".to_owned());
+        }
+        let nodes = nodes_of(app, targets);
+        if wrong.is_empty() && nodes.is_empty() {
+            wrong.push(format!("no node is {}", targets.words()));
+        }
+        return wrong.into_iter().next().map_or(Ok(nodes), |first| Err(ActionError::invalid("targets", first)));
+    }
     let mut ids = body.nodes.clone();
     if body.kind == OperationKind::Rollback && ids.is_empty() {
         let id = rolled_back(body)?;
         let invocations = app.database().read().await?.list_invocations(&id).await?;
         ids = invocations.into_iter().filter(|invocation| invocation.claimed_at.is_some()).map(|invocation| invocation.node_id).collect();
     }
-    if ids.is_empty() || ids.len() > NODES_MAX {
+    if ids.is_empty() || (ids.len() > NODES_MAX && body.kind != OperationKind::Rollback) {
         return Err(ActionError::invalid("nodes", format!("{} nodes are not from 1 to {NODES_MAX}", ids.len())));
     }
     let mut nodes = ids.iter().map(|id| id.parse::<NodeId>().map_err(|error| ActionError::invalid("nodes", error.to_string()))).collect::<Result<Vec<_>, _>>()?;
@@ -89,15 +238,54 @@ async fn nodes_of(app: &App, body: &CreateOperation) -> Result<Vec<NodeId>, Acti
     Ok(nodes)
 }
 
-/// How many nodes are at work at once: what changes nodes is careful unless it is told otherwise.
-fn rate_of(body: &CreateOperation, n_nodes: usize) -> Result<Option<Rate>, ActionError> {
-    let n_nodes = u32::try_from(n_nodes).unwrap_or(u32::MAX);
+/// How a request goes over its nodes: what changes nodes is careful unless it is told otherwise.
+fn rollout_of(body: &CreateOperation) -> Result<Option<Rollout>, ActionError> {
     let changes = matches!(body.kind, OperationKind::Install | OperationKind::Rollback);
-    if !changes && body.concurrency.is_none() && body.errors.is_none() {
+    let (concurrency, errors) = (body.concurrency.clone(), body.errors.clone());
+    let mut wrong = Vec::new();
+    if let Some(rollout) = &body.rollout {
+        if concurrency.is_some() || errors.is_some() {
+            return Err(ActionError::invalid("rollout", "`concurrency` and `errors` are said ring by ring"));
+        }
+        rollout.check(&mut wrong);
+        return wrong.into_iter().next().map_or_else(|| Ok(Some(rollout.clone())), |first| Err(ActionError::invalid("rollout", first)));
+    }
+    check_limits("the operation", concurrency.as_deref(), errors.as_deref(), &mut wrong);
+    if let Some(first) = wrong.into_iter().next() {
+        return Err(ActionError::invalid("concurrency or errors", first));
+    }
+    if !changes && concurrency.is_none() && errors.is_none() {
         return Ok(None);
     }
-    let usual = if changes { Rate::of_patch_now(n_nodes) } else { Rate { concurrency: n_nodes, errors: n_nodes } };
-    usual.with(body.concurrency.as_deref(), body.errors.as_deref(), n_nodes).map(Some).map_err(|error| ActionError::invalid("concurrency or errors", error.to_string()))
+    let all = |limit: Option<String>| if changes { limit } else { limit.or_else(|| Some("100%".to_owned())) };
+    let ring = Ring { name: "all".to_owned(), concurrency: all(concurrency), errors: all(errors), ..Ring::default() };
+    Ok(Some(Rollout { rings: vec![ring], ..Rollout::default() }))
+}
+
+/// When a request's nodes begin, and who has to agree.
+fn course_of(app: &App, body: &CreateOperation, nodes: &[NodeId], now: Timestamp) -> Result<Course, ActionError> {
+    let minutes = body.within_minutes.unwrap_or(MINUTES_USUAL);
+    if !(1..=MINUTES_MAX).contains(&minutes) {
+        return Err(ActionError::invalid("within_minutes", format!("{minutes} is not from 1 to {MINUTES_MAX}")));
+    }
+    let state = app.fleet().read();
+    if let Some(name) = body.windows.iter().find(|name| state.intents.find_window(name).is_none()) {
+        return Err(ActionError::not_found("window", name));
+    }
+    let holding: Vec<_> = state.intents.freezes().filter(|freeze| freeze.holds(now)).collect();
+    let is_frozen = |id: &NodeId| state.find(id).is_some_and(|node| holding.iter().any(|freeze| freeze.targets.selects(&state.placed(node))));
+    let why = if body.emergency && !holding.is_empty() && nodes.iter().any(is_frozen) {
+        Some("it goes through a freeze".to_owned())
+    } else {
+        body.needs_approval.then(|| "it was asked for".to_owned())
+    };
+    Ok(Course {
+        ends_at: Some(now.plus_millis(i64::from(minutes) * 60_000)),
+        emergency: body.emergency,
+        approval: why.map(|why| Approval { why, given: None }),
+        windows: body.windows.clone(),
+        ..Course::default()
+    })
 }
 
 /// The operation that a rollback takes back.
@@ -128,11 +316,167 @@ pub async fn cancel(app: &App, caller: &Caller, id: &str) -> Result<Operation, A
     let invocations = tx.list_invocations(&operation.id).await?;
     tx.commit().await?;
     for invocation in invocations.iter().filter(|invocation| invocation.state == InvocationState::Running) {
-        if let Some(number) = number_of(app, &invocation.node_id) {
-            app.fleet().wake(number);
+        wake(app, &invocation.node_id);
+    }
+    rollouts::touch(app, &operation.id).await?;
+    find(app, caller, id).await
+}
+
+/// What a person does to a rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verb {
+    /// Nothing more begins.
+    Pause,
+    /// It goes on: after a pause, or after a halt, whose failures then count no more.
+    Resume,
+    /// The ring after this one may begin, whatever came of it.
+    SkipRing(String),
+    /// A second person agrees.
+    Approve,
+}
+
+/// Does something to a rollout that has not ended.
+pub async fn act(app: &App, caller: &Caller, id: &str, verb: &Verb) -> Result<Operation, ActionError> {
+    let (operation, invocations) = find(app, caller, id).await?;
+    let rings = operation.rollout.as_ref().map(Rollout::rings).ok_or_else(|| ActionError::invalid("operation", "it has no rollout: all its nodes began at once"))?;
+    if operation.course.ended_at.is_some() {
+        return Err(ActionError::invalid("operation", "it has ended"));
+    }
+    let now = app.now();
+    let did = Act { by: caller.actor.clone(), at: now };
+    let word = match verb {
+        Verb::Pause => "pause",
+        Verb::Resume => {
+            if operation.course.paused.is_none() && operation.course.halted.is_none() {
+                return Err(ActionError::invalid("operation", "it is neither paused nor halted"));
+            }
+            "resume"
+        }
+        Verb::SkipRing(name) => {
+            if !rings.iter().any(|ring| ring.name == *name) {
+                let names: Vec<_> = rings.iter().map(|ring| ring.name.as_str()).collect();
+                return Err(ActionError::InvalidValue { field: "ring", message: format!("there is no ring `{name}`"), hint: Some(format!("its rings are {}", names.join(", "))) });
+            }
+            "skip_ring"
+        }
+        Verb::Approve => {
+            let approval = operation.course.approval.as_ref().ok_or_else(|| ActionError::invalid("operation", "it needs nobody's approval"))?;
+            if approval.given.is_some() {
+                return Err(ActionError::invalid("operation", "it was approved"));
+            }
+            if caller.actor == operation.requested_by {
+                let hint = Some("`fettle sign-in --as NAME` signs another person in".to_owned());
+                return Err(ActionError::InvalidValue { field: "operation", message: format!("{} asked for it: a second person has to agree", caller.actor), hint });
+            }
+            "approve"
+        }
+    };
+    change_course(app, &operation.id, |course| {
+        course.rings.resize_with(rings.len().max(course.rings.len()), Default::default);
+        match verb {
+            Verb::Pause => course.paused = Some(did.clone()),
+            Verb::Resume => {
+                course.paused = None;
+                if let Some(halt) = course.halted.take() {
+                    course.watches_approvals &= !matches!(halt.cause, HaltCause::Withdrawn { .. });
+                    forgive(course, &invocations);
+                }
+            }
+            Verb::SkipRing(name) => {
+                let at = rings.iter().position(|ring| ring.name == *name).unwrap_or_default();
+                course.rings[at].skipped = Some(did.clone());
+                course.halted = None;
+            }
+            Verb::Approve => {
+                if let Some(approval) = &mut course.approval {
+                    approval.given = Some(did.clone());
+                }
+            }
+        }
+    })
+    .await?;
+    let mut tx = app.database().write().await?;
+    if *verb == Verb::Pause {
+        tx.hold_parts(&operation.id).await?;
+    }
+    let detail = if let Verb::SkipRing(name) = verb { format!("ring {name}") } else { String::new() };
+    tx.append_audit(&AuditEntry { at: now, actor: caller.actor.clone(), action: format!("operation.{word}"), subject: id.to_owned(), detail }).await?;
+    tx.commit().await?;
+    rollouts::touch(app, &operation.id).await?;
+    find(app, caller, id).await
+}
+
+/// Failures so far count no more, and gates that were shut are asked again.
+fn forgive(course: &mut Course, invocations: &[InvocationRecord]) {
+    for (at, ring) in course.rings.iter_mut().enumerate() {
+        let failed = invocations.iter().filter(|invocation| invocation.ring as usize == at && invocation.state == InvocationState::Failed).count();
+        ring.forgiven = u32::try_from(failed).unwrap_or(u32::MAX);
+        if ring.gate.as_ref().is_some_and(|gate| !gate.passed) {
+            ring.gate = None;
         }
     }
-    Ok((operation, invocations))
+}
+
+/// Changes what happened to an operation as a whole, after whoever else does so.
+pub(crate) async fn change_course(app: &App, id: &OperationId, change: impl Fn(&mut Course)) -> Result<(), ActionError> {
+    for _ in 0..TRIES_MAX {
+        let operation = app.database().read().await?.find_operation(id).await?.ok_or_else(|| ActionError::not_found("operation", id.as_str()))?;
+        let mut course = operation.course.clone();
+        change(&mut course);
+        let mut tx = app.database().write().await?;
+        if tx.save_course(id, operation.course_version, &course).await? {
+            tx.commit().await?;
+            return Ok(());
+        }
+    }
+    Err(ActionError::invalid("operation", "others change it at this moment: try again"))
+}
+
+/// A rollout as it stands.
+pub struct RolloutToday {
+    /// In a word.
+    pub state: &'static str,
+    /// Its rings; none when it has no rollout.
+    pub rings: Vec<RingReport>,
+    /// Why nodes wait, by id.
+    pub holds: BTreeMap<String, RolloutHold>,
+}
+
+/// How a rollout stands, and why each node waits: what the planner says at this moment.
+pub async fn explain(app: &App, (operation, invocations): &Operation) -> Result<RolloutToday, ActionError> {
+    let state = state_word(operation, invocations);
+    if operation.rollout.is_none() {
+        return Ok(RolloutToday { state, rings: Vec::new(), holds: BTreeMap::new() });
+    }
+    let seen = rollouts::Seen::of(app, operation.clone(), invocations.clone()).await?;
+    let (_, report, _) = seen.plan(app, app.now());
+    let hold = |(at, hold): (usize, RolloutHold)| Some((invocations.get(at)?.node_id.clone(), hold));
+    Ok(RolloutToday { state, rings: report.rings, holds: report.holds.into_iter().filter_map(hold).collect() })
+}
+
+/// How an operation stands, in a word.
+fn state_word(operation: &OperationRecord, invocations: &[InvocationRecord]) -> &'static str {
+    word_of(operation, invocations.iter().any(|invocation| invocation.finished_at.is_none()))
+}
+
+/// The same of an operation in a list.
+pub fn state_of_counts(operation: &OperationRecord, counts: &BTreeMap<String, u32>) -> &'static str {
+    word_of(operation, [InvocationState::Pending, InvocationState::Running].into_iter().any(|state| counts.contains_key(state.code())))
+}
+
+fn word_of(operation: &OperationRecord, is_going_on: bool) -> &'static str {
+    let course = &operation.course;
+    if course.ended_at.is_some() || (operation.rollout.is_none() && !is_going_on) {
+        "ENDED"
+    } else if course.halted.is_some() {
+        "HALTED"
+    } else if course.approval.as_ref().is_some_and(|approval| approval.given.is_none()) {
+        "WAITING_FOR_APPROVAL"
+    } else if course.paused.is_some() {
+        "PAUSED"
+    } else {
+        "RUNNING"
+    }
 }
 
 fn number_of(app: &App, id: &str) -> Option<u32> {
@@ -217,7 +561,7 @@ pub async fn claim(app: &App, node_id: &NodeId, generation: u32) -> Result<Optio
 /// Gives back what a node had taken when it ended without a word.
 pub async fn release(app: &App, node_id: &NodeId) -> Result<(), ActionError> {
     let mut tx = app.database().write().await?;
-    tx.release_invocations(node_id).await?;
+    tx.release_invocations(node_id, app.now()).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -254,12 +598,14 @@ pub async fn finish(app: &App, id: &OperationId, node_id: &NodeId, ended: Ended<
         tx.upsert_plan(id, node_id, plan).await?;
     }
     tx.finish_invocation(id, node_id, state, message, now).await?;
-    let waiting = tx.move_on(id, now).await?;
-    tx.commit().await?;
-    for number in waiting.iter().filter_map(|id| number_of(app, id)) {
-        app.fleet().wake(number);
+    let operation = tx.find_operation(id).await?.filter(|operation| operation.rollout.is_some());
+    if let Some(operation) = operation.as_ref().filter(|_| state == InvocationState::Failed) {
+        let name = app.fleet().read().find(node_id).map(|node| node.name.clone()).unwrap_or_default();
+        let subject = format!("{} failed on {name}", heading(operation));
+        notify::tell(app, &mut tx, &operation.course.notify, Event::Failed, &format!("{id} {node_id} failed"), &subject, message.unwrap_or_default(), now).await?;
     }
-    Ok(())
+    tx.commit().await?;
+    if operation.is_some() { rollouts::touch(app, id).await } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -275,8 +621,17 @@ mod tests {
         let at = Timestamp::from_millis;
         let told = |progress: Option<Progress>, now: Timestamp, is_cancelled: bool| {
             let cancel_requested_at = is_cancelled.then_some(now);
-            let invocation =
-                InvocationRecord { node_id: String::new(), state: InvocationState::Running, claimed_at: None, finished_at: None, message: None, progress, cancel_requested_at };
+            let invocation = InvocationRecord {
+                node_id: String::new(),
+                ring: 0,
+                state: InvocationState::Running,
+                released_at: None,
+                claimed_at: None,
+                finished_at: None,
+                message: None,
+                progress,
+                cancel_requested_at,
+            };
             doing(&invocation, now).unwrap()
         };
         let progress = Progress { step: Step::Reboot, at: at(0), percent: None, lines: Vec::new(), waits_until: None, back_by: Some(at(600_000)) };

@@ -13,15 +13,22 @@ const LINK_LASTS_MS: i64 = HOUR_MS;
 const BROWSER_LASTS_MS: i64 = 12 * HOUR_MS;
 const TOKEN_LASTS_MS: i64 = 365 * DAY_MS;
 
-/// The person who runs the server; accounts of people come later.
+/// The person who runs the server. Whoever holds a sign-in link that was made for another name is that person; accounts of
+/// people come later.
 const OPERATOR: &str = "operator";
+/// Longest name of a person.
+const PERSON_LENGTH_MAX: usize = 64;
 
-/// A new one-time link: its secret and its end.
-pub async fn create_link(app: &App, caller: &Caller) -> Result<(String, Timestamp), ActionError> {
+/// A new one-time link, for a person of this name or for the operator: its secret and its end.
+pub async fn create_link(app: &App, caller: &Caller, person: Option<&str>) -> Result<(String, Timestamp), ActionError> {
+    let person = person.unwrap_or(OPERATOR);
+    if !(1..=PERSON_LENGTH_MAX).contains(&person.len()) || !person.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '@')) {
+        return Err(ActionError::invalid("person", format!("a name has 1 to {PERSON_LENGTH_MAX} letters, digits, `.`, `-`, `_` and `@`")));
+    }
     let now = app.now();
     let mut tx = app.database().write().await?;
-    let (secret, _) = create(app, &mut tx, SessionKind::Link, OPERATOR, now, LINK_LASTS_MS).await?;
-    tx.append_audit(&entry(now, &caller.actor, "sign_in_link.create", OPERATOR)).await?;
+    let (secret, _) = create(app, &mut tx, SessionKind::Link, person, now, LINK_LASTS_MS).await?;
+    tx.append_audit(&entry(now, &caller.actor, "sign_in_link.create", person)).await?;
     tx.commit().await?;
     Ok((secret, now.plus_millis(LINK_LASTS_MS)))
 }
@@ -42,10 +49,12 @@ pub async fn create_start_token(app: &App) -> Result<(String, Caller), ActionErr
 pub async fn sign_in(app: &App, link: &str) -> Result<Option<String>, ActionError> {
     let now = app.now();
     let mut tx = app.database().write().await?;
+    let found = tx.find_session(SessionKind::Link, &digest(link), now).await?;
+    let Some(person) = found.map(|session| session.actor) else { return Ok(None) };
     if !tx.end_session(SessionKind::Link, &digest(link), now).await? {
         return Ok(None);
     }
-    let (secret, session) = create(app, &mut tx, SessionKind::Browser, OPERATOR, now, BROWSER_LASTS_MS).await?;
+    let (secret, session) = create(app, &mut tx, SessionKind::Browser, &person, now, BROWSER_LASTS_MS).await?;
     tx.append_audit(&entry(now, &session.actor, "session.sign_in", session.id.as_str())).await?;
     tx.commit().await?;
     Ok(Some(secret))

@@ -1,10 +1,11 @@
 //! What an operation asks of each node: exact versions and how they are installed, or the run that is taken back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use api::v1::exception::GrantException;
 use api::v1::operation::{HookNames, InstallWish};
 use domain::decide::choose::choose_missing;
+use domain::fleet::ListId;
 use domain::model::id::{NodeId, OperationId};
 use domain::model::node::Allows;
 use domain::model::order::InstallWork;
@@ -17,16 +18,26 @@ use domain::model::transaction::{Action, Change};
 
 use crate::App;
 use crate::actions::{ActionError, Caller, exceptions, inventories, nodes};
+use crate::fleet::Node;
 
-/// Most nodes of one install: what each lacks is worked out at once.
-const NODES_MAX: usize = 100;
 /// Most names of what to install.
 const ONLY_MAX: usize = 100;
 const NAME_LENGTH_MAX: usize = 128;
 
-/// What an install asks of each node: what it lacks at this moment and is wished for, or what was agreed to.
-pub async fn of_install(app: &App, caller: &Caller, ids: &[NodeId], wish: &InstallWish) -> Result<Vec<InstallWork>, ActionError> {
-    check_count(ids)?;
+/// What is asked of one node.
+#[derive(Debug, Clone)]
+pub enum NodeWork {
+    /// What the operation's kind says.
+    Nothing,
+    /// An install.
+    Install(InstallWork),
+    /// It is left out, for this reason.
+    LeftOut(String),
+}
+
+/// What an install asks of each node: what it lacks at this moment and is wished for, or what was agreed to. Nodes that were
+/// not named one by one may be left out.
+pub async fn of_install(app: &App, caller: &Caller, ids: &[NodeId], wish: &InstallWish, may_leave_out: bool) -> Result<Vec<NodeWork>, ActionError> {
     let terms = terms(wish)?;
     let list = wish.override_list.as_deref().map(OverrideList::parse).transpose().map_err(|error| ActionError::invalid("override_list", error.to_string()))?;
     if wish.only.len() > ONLY_MAX || wish.only.iter().any(|only| only.is_empty() || only.len() > NAME_LENGTH_MAX) {
@@ -35,26 +46,47 @@ pub async fn of_install(app: &App, caller: &Caller, ids: &[NodeId], wish: &Insta
     if [list.is_some(), !wish.only.is_empty(), wish.plan.is_some()].into_iter().filter(|given| *given).count() > 1 {
         return Err(ActionError::invalid("install", "give one of `only`, `override_list` and `plan`: each says what is installed"));
     }
+    // Nodes with the same packages that are judged alike lack the same.
+    let mut missing = HashMap::<ListId, Vec<Change>>::new();
     let mut works = Vec::with_capacity(ids.len());
     for id in ids {
-        check_allowed(app, id, &terms)?;
+        match check_allowed(app, id, &terms) {
+            Err(ActionError::InvalidValue { message, .. }) if may_leave_out => {
+                works.push(NodeWork::LeftOut(format!("left out: {message}")));
+                continue;
+            }
+            allowed => allowed?,
+        }
         let work = if let Some(plan) = &wish.plan {
             agreed_work(app, plan, id).await?
-        } else if let Some(list) = &list {
-            InstallWork { changes: listed_changes(app, id, list).await?, terms: terms.clone(), ..InstallWork::default() }
         } else {
-            let (_, report) = nodes::find(app, caller, id.as_str()).await?;
-            let patches = report.map(|report| report.patches).unwrap_or_default();
-            InstallWork { changes: choose_missing(&patches, &wish.only), terms: terms.clone(), ..InstallWork::default() }
+            let changes = match &list {
+                Some(list) => listed_changes(app, id, list).await?,
+                None => missing_changes(app, caller, id, &wish.only, &mut missing).await?,
+            };
+            InstallWork { changes, terms: terms.clone(), ..InstallWork::default() }
         };
-        works.push(work);
+        let is_empty = work.changes.is_empty() && may_leave_out;
+        works.push(if is_empty { NodeWork::LeftOut("left out: nothing is missing".to_owned()) } else { NodeWork::Install(work) });
     }
     Ok(works)
 }
 
+async fn missing_changes(app: &App, caller: &Caller, id: &NodeId, only: &[String], known: &mut HashMap<ListId, Vec<Change>>) -> Result<Vec<Change>, ActionError> {
+    let list = app.fleet().read().find(id).and_then(Node::list);
+    if let Some(changes) = list.and_then(|list| known.get(&list)) {
+        return Ok(changes.clone());
+    }
+    let (_, report) = nodes::find(app, caller, id.as_str()).await?;
+    let changes = choose_missing(&report.map(|report| report.patches).unwrap_or_default(), only);
+    if let Some(list) = list {
+        known.insert(list, changes.clone());
+    }
+    Ok(changes)
+}
+
 /// What a rollback asks of each node. The versions that go are held back there until someone lifts that.
-pub async fn of_rollback(app: &App, caller: &Caller, ids: &[NodeId], operation_id: &OperationId, wish: &InstallWish) -> Result<Vec<InstallWork>, ActionError> {
-    check_count(ids)?;
+pub async fn of_rollback(app: &App, caller: &Caller, ids: &[NodeId], operation_id: &OperationId, wish: &InstallWish) -> Result<Vec<NodeWork>, ActionError> {
     let terms = terms(wish)?;
     let mut held_back = BTreeMap::<(String, String), Vec<String>>::new();
     let mut works = Vec::with_capacity(ids.len());
@@ -71,7 +103,7 @@ pub async fn of_rollback(app: &App, caller: &Caller, ids: &[NodeId], operation_i
             let version = (step.name.clone(), step.to.clone().unwrap_or_default());
             held_back.entry(version).or_default().push(id.to_string());
         }
-        works.push(InstallWork { takes_back: Some(operation_id.to_string()), terms: terms.clone(), ..InstallWork::default() });
+        works.push(NodeWork::Install(InstallWork { takes_back: Some(operation_id.to_string()), terms: terms.clone(), ..InstallWork::default() }));
     }
     for ((name, version), nodes) in held_back {
         let exception = GrantException {
@@ -90,13 +122,6 @@ pub async fn of_rollback(app: &App, caller: &Caller, ids: &[NodeId], operation_i
 
 /// A version that was taken back stays away until someone revokes the exception.
 const UNTIL_LIFTED: &str = "9999-01-01";
-
-fn check_count(ids: &[NodeId]) -> Result<(), ActionError> {
-    if ids.len() > NODES_MAX {
-        return Err(ActionError::invalid("nodes", format!("{} nodes are more than the {NODES_MAX} of one install", ids.len())));
-    }
-    Ok(())
-}
 
 /// What a node's own configuration does not allow is said before anything is asked.
 fn check_allowed(app: &App, id: &NodeId, terms: &Terms) -> Result<(), ActionError> {

@@ -52,7 +52,7 @@ pub fn patch_group(node: &Node) -> Option<&String> {
 impl State {
     /// The baseline that judges a node, once its operating system is known.
     pub fn baseline_of(&self, node: &Node) -> Option<(&NamedBaseline, Through)> {
-        self.baselines.of(self.system(node)?.platform.operating_system?, patch_group(node).map(String::as_str))
+        self.baselines.of(self.system(node)?.platform.operating_system?, node.cohort.patch_group.as_deref())
     }
 
     /// Takes in what the store has; without anything it is the predefined baselines.

@@ -5,7 +5,7 @@ use domain::model::exception::{Cohort, GrantedException};
 use domain::model::node::TagSource;
 use domain::model::time::Timestamp;
 
-use crate::fleet::{Node, State, patch_group};
+use crate::fleet::{Node, State};
 
 impl State {
     /// Takes in what the store has; what has ended is for nobody.
@@ -31,9 +31,7 @@ impl State {
         } else {
             self.exceptions.remove(&number);
         }
-        for node in 0..self.next_number() {
-            self.regroup(node, now);
-        }
+        self.regroup_all(now);
         if !self.exceptions.contains_key(&number) {
             self.index.set_exception(number, None);
         }
@@ -42,7 +40,7 @@ impl State {
     /// What a node is judged with.
     pub(super) fn cohort_of(&self, node: &Node) -> Cohort {
         let exceptions = self.exceptions.iter().filter(|(_, granted)| is_for(granted, node)).map(|(number, _)| *number);
-        Cohort { patch_group: patch_group(node).cloned(), exceptions: exceptions.collect() }
+        Cohort { patch_group: self.group_of(node), exceptions: exceptions.collect() }
     }
 
     /// The exceptions that are for a node.

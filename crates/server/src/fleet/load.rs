@@ -6,16 +6,18 @@ use domain::fleet::{PackageRow, VersionFacts, VersionKey};
 use domain::model::baseline::NamedBaseline;
 use domain::model::content::Content;
 use domain::model::id::NodeId;
+use domain::model::intent::Intent;
 use domain::model::organization::{self, Organization};
 use domain::model::section::{self, PerSection, Section};
 use domain::model::time::Timestamp;
 use store::contents::ContentBody;
+use store::intents::IntentVersion;
 use store::operations::InvocationState;
 use store::reports::ReportRecord;
 use store::{Database, ReadTx, StoreError};
 
 use crate::fleet::prepare::READ;
-use crate::fleet::{Node, State};
+use crate::fleet::{NamedIntent, Node, State};
 
 /// Sections whose texts are kept as examples, because later ones are edits of them.
 const EXAMPLES: [Section; 8] =
@@ -33,12 +35,16 @@ pub async fn load(database: &Database, now: Timestamp) -> Result<State, StoreErr
         .into_iter()
         .filter_map(|version| Some(NamedBaseline { id: version.baseline_id, predefined: false, version: version.version, baseline: version.document? }));
     state.load_baselines(stored.collect(), tx.list_assignments().await?, now);
+    state.load_intents(load_intents(&mut tx).await?, now);
     state.load_exceptions(tx.list_exceptions().await?, now);
     load_versions(&mut state, &mut tx).await?;
     state.index.set_catalog(catalog, now);
     load_contents(&mut state, &mut tx).await?;
     load_nodes(&mut state, &mut tx).await?;
     load_reports(&mut state, &mut tx, now).await?;
+    if state.intents.choose_baselines() {
+        state.regroup_all(now);
+    }
     let (sequence, check_ins) = tx.list_check_ins().await?;
     state.check_in_sequence = sequence;
     for check_in in check_ins {
@@ -54,6 +60,16 @@ pub async fn load(database: &Database, now: Timestamp) -> Result<State, StoreErr
         }
     }
     Ok(state)
+}
+
+/// What operators want. A document that does not read any more is told, and left out.
+async fn load_intents(tx: &mut ReadTx) -> Result<Vec<NamedIntent>, StoreError> {
+    let read = |version: IntentVersion| {
+        let intent = Intent::parse(version.document.as_deref().unwrap_or_default());
+        let intent = intent.inspect_err(|error| tracing::error!(%error, "the {} `{}` does not read and counts for nothing", version.kind.noun(), version.name)).ok()?;
+        Some(NamedIntent { intent, version: version.version, changed_by: version.changed_by, changed_at: version.changed_at })
+    };
+    Ok(tx.list_intents().await?.into_iter().filter_map(read).collect())
 }
 
 /// The organization; at the very first start it gets its root, one account and one region.

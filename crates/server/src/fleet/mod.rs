@@ -7,6 +7,7 @@
 
 mod baselines;
 mod exceptions;
+mod intents;
 mod load;
 mod names;
 mod node;
@@ -34,6 +35,7 @@ use store::{Database, ReadTx, StoreError};
 use tokio::sync::{Mutex, Notify, mpsc};
 
 pub use self::baselines::{Baselines, patch_group};
+pub use self::intents::{Intents, NamedIntent};
 use self::names::Names;
 pub use self::node::Node;
 pub use self::prepare::{IncomingContent, IncomingReport, PackageFactsRow, ReportError};
@@ -76,6 +78,8 @@ pub struct State {
     /// Exceptions that hold, by number.
     pub exceptions: BTreeMap<u32, GrantedException>,
     n_exceptions: u32,
+    /// What operators want.
+    pub intents: Intents,
     contents: HashMap<Digest, u32>,
     /// By number of the content: its digest, and how many edits it is away from a whole one.
     known: Vec<(Digest, u8)>,

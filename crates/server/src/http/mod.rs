@@ -3,6 +3,7 @@
 mod agent_v1;
 mod error;
 mod extract;
+mod fleetlock;
 mod guard;
 mod router;
 mod v1;

@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
-use crate::http::{ApiError, agent_v1, guard, v1};
+use crate::http::{ApiError, agent_v1, fleetlock, guard, v1};
 use crate::ui;
 
 /// Largest body that is read; a baseline may have half of it.
@@ -26,6 +26,8 @@ pub fn router(app: App) -> Router {
     Router::new()
         .nest("/api/v1", v1.route("/openapi.json", get(|| async { Json(document) })).fallback(no_such_address).method_not_allowed_fallback(no_such_method))
         .merge(ui::routes())
+        .route("/fleetlock/{secret}/v1/pre-reboot", post(fleetlock::pre_reboot))
+        .route("/fleetlock/{secret}/v1/steady-state", post(fleetlock::steady_state))
         .route("/healthz", get(v1::health::live))
         .route("/readyz", get(v1::health::ready))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -86,9 +88,20 @@ fn v1_routes() -> OpenApiRouter<App> {
         .routes(routes!(v1::feeds::remove))
         .routes(routes!(v1::feeds::refresh))
         .routes(routes!(v1::feeds::import))
+        .routes(routes!(v1::documents::save))
+        .routes(routes!(v1::documents::test_channel))
+        .routes(routes!(v1::documents::list))
+        .routes(routes!(v1::documents::show, v1::documents::delete))
+        .routes(routes!(v1::documents::list_versions))
+        .routes(routes!(v1::documents::calendar))
+        .routes(routes!(v1::documents::list_notifications))
         .routes(routes!(v1::operations::create, v1::operations::list))
         .routes(routes!(v1::operations::show))
         .routes(routes!(v1::operations::cancel))
+        .routes(routes!(v1::operations::pause))
+        .routes(routes!(v1::operations::resume))
+        .routes(routes!(v1::operations::approve))
+        .routes(routes!(v1::operations::skip_ring))
         .routes(routes!(v1::operations::show_plan))
         .routes(routes!(v1::operations::show_receipt))
         .routes(routes!(v1::organization::show, v1::organization::create))

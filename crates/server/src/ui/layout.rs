@@ -14,12 +14,13 @@ pub enum Section {
     Nodes,
     Patches,
     Operations,
+    Policies,
     Baselines,
     Organization,
 }
 
 impl Section {
-    const ALL: [Self; 6] = [Self::Overview, Self::Nodes, Self::Patches, Self::Operations, Self::Baselines, Self::Organization];
+    const ALL: [Self; 7] = [Self::Overview, Self::Nodes, Self::Patches, Self::Operations, Self::Policies, Self::Baselines, Self::Organization];
 
     fn name(self) -> &'static str {
         match self {
@@ -27,6 +28,7 @@ impl Section {
             Self::Nodes => "Nodes",
             Self::Patches => "Patches",
             Self::Operations => "Operations",
+            Self::Policies => "Policies",
             Self::Baselines => "Baselines",
             Self::Organization => "Organization",
         }
@@ -38,6 +40,7 @@ impl Section {
             Self::Nodes => "/nodes",
             Self::Patches => "/patches",
             Self::Operations => "/operations",
+            Self::Policies => "/documents/policies",
             Self::Baselines => "/baselines",
             Self::Organization => "/organization",
         }
@@ -57,7 +60,7 @@ pub fn page(title: &str, section: Section, session: &BrowserSession, body: &Mark
                 }
                 form method="post" action="/sign-out" {
                     (form_token(session))
-                    button.link { "Sign out" }
+                    button.link { "Sign out " (session.caller.actor) }
                 }
             }
         }

@@ -5,6 +5,7 @@ mod activations;
 mod assets;
 mod baseline_editor;
 mod baselines;
+mod documents;
 mod errors;
 mod exceptions;
 mod feeds;
@@ -48,6 +49,8 @@ pub fn routes() -> Router<App> {
         .route("/operations/{id}/agree", post(operations::agree))
         .route("/operations/{id}/cancel", post(operations::cancel))
         .route("/operations/{id}/rollback", post(operations::roll_back))
+        .route("/operations/{id}/{verb}", post(operations::act))
+        .route("/operations/{id}/rings/{ring}/skip", post(operations::skip_ring))
         .route("/operations/{id}/receipts/{node}", get(operations::download))
         .route("/nodes/{id}/orders", post(node::request_order))
         .route("/nodes/{id}/retire", post(node::retire))
@@ -62,6 +65,12 @@ pub fn routes() -> Router<App> {
         .route("/feeds", get(feeds::list).post(feeds::add))
         .route("/feeds/{name}/refresh", post(feeds::refresh))
         .route("/feeds/{name}/remove", post(feeds::remove))
+        .route("/calendar", get(documents::calendar))
+        .route("/documents/channels/{name}/test", post(documents::test_channel))
+        .route("/documents/{kind}", get(documents::list).post(documents::save))
+        .route("/documents/{kind}/new", get(documents::new))
+        .route("/documents/{kind}/{name}", get(documents::show))
+        .route("/documents/{kind}/{name}/delete", post(documents::delete))
         .route("/baselines", get(baselines::list))
         .route("/baselines/new", get(baseline_editor::new).post(baseline_editor::create))
         .route("/baselines/assign", post(baselines::assign))

@@ -1,18 +1,22 @@
 //! An operation: the plan that waits for someone to agree, how far it is, what came of it.
 
+use std::collections::BTreeMap;
+
 use api::v1::node::ListPage;
 use api::v1::operation::{CreateOperation, InstallWish, OperationKind};
 use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Redirect, Response};
+use domain::decide::plan_rollout::RingState;
 use domain::model::plan::Plan;
 use domain::model::receipt::Receipt;
 use domain::model::time::Timestamp;
 use maud::{Markup, html};
-use store::operations::{InvocationRecord, InvocationState};
+use store::operations::{InvocationRecord, InvocationState, OperationRecord};
 
 use crate::App;
-use crate::actions::{nodes, operations};
+use crate::actions::operations::{RolloutToday, Verb};
+use crate::actions::{ActionError, nodes, operations};
 use crate::http::BrowserSession;
 use crate::ui::errors::{PageError, cross_site};
 use crate::ui::layout::{self, Section};
@@ -37,9 +41,10 @@ pub async fn list(State(app): State<App>, session: BrowserSession, Query(query):
             @if found.is_empty() { div.empty { p { "Nothing was asked of any node yet." } } } @else {
                 div.scroll { table.cards {
                     caption { "Work that was asked for, the newest first" }
-                    thead { tr { th { "What" } th { "Nodes" } th { "Requested by" } th { "When" } } }
+                    thead { tr { th { "What" } th { "State" } th { "Nodes" } th { "Requested by" } th { "When" } } }
                     tbody { @for (operation, counts) in &found { tr {
-                        td { a href={ "/operations/" (operation.id) } { (heading(&operation.kind)) } }
+                        td { a href={ "/operations/" (operation.id) } { (heading(&operation.kind)) } @if let Some(policy) = &operation.policy { div.quiet { (policy) } } }
+                        td data-label="State" { (state_badge(operations::state_of_counts(operation, counts))) }
                         td data-label="Nodes" { @for (state, n) in counts { (n) " " (state.to_lowercase()) " " } }
                         td data-label="Requested by" { (operation.requested_by) }
                         td data-label="When" { (parts::ago(operation.requested_at, now)) }
@@ -54,7 +59,11 @@ pub async fn list(State(app): State<App>, session: BrowserSession, Query(query):
 
 /// What became of an operation, node by node.
 pub async fn show(State(app): State<App>, session: BrowserSession, Path(id): Path<String>) -> Result<Html<String>, PageError> {
-    let (operation, invocations) = operations::find(&app, &session.caller, &id).await?;
+    let found = operations::find(&app, &session.caller, &id).await?;
+    let today = operations::explain(&app, &found).await?;
+    let (operation, invocations) = found;
+    let n_nodes = invocations.len();
+    let invocations = most_telling(invocations);
     let mut parts_of_nodes = Vec::with_capacity(invocations.len());
     for invocation in invocations {
         let receipt = operations::find_receipt(&app, &session.caller, &id, &invocation.node_id).await.ok();
@@ -71,10 +80,8 @@ pub async fn show(State(app): State<App>, session: BrowserSession, Path(id): Pat
             div { div.crumbs { a href="/operations" { "Operations" } } h1 { (heading(&operation.kind)) } }
             span.quiet { "requested by " (operation.requested_by) ", " (parts::ago(operation.requested_at, now)) }
         }
-        @if let Some(rate) = operation.rate.filter(|_| parts_of_nodes.len() > 1) {
-            p.quiet { (parts::number_of(rate.concurrency, "node", "nodes")) " at work at once; no further one begins when more than " (rate.errors) " failed." }
-        }
-        @if let Some(at) = operation.halted_at { div.notice role="status" { p { "Halted " (parts::ago(at, now)) ": too many nodes failed. Those that had not begun are as they were." } } }
+        @if let Some(policy) = &operation.policy { p.quiet { "Of " (policy) "." } }
+        (rollout(&operation, &today, &form, now))
         @if is_going_on {
             div.notice role="status" {
                 p { "It is going on; this page follows it. A node that is asked to stop does so at the end of the step that it is in." }
@@ -84,12 +91,102 @@ pub async fn show(State(app): State<App>, session: BrowserSession, Path(id): Pat
         @if is_agreeable {
             div.notice { p { "Nothing has changed yet. Each node does exactly this, or says why it cannot." } (form("agree", &html! { button.primary { "Install exactly this" } })) }
         }
+        @if n_nodes > parts_of_nodes.len() { p.quiet { "The " (parts_of_nodes.len()) " most telling of " (n_nodes) " nodes: those that failed, then those at work, then those that wait." } }
         @for part in &parts_of_nodes {
             @let take_back = form("rollback", &html! { input type="hidden" name="node" value=(part.invocation.node_id); button { "Take back" } });
-            (card(&id, part, &take_back, now))
+            (card(&id, part, &today, &take_back, now))
         }
     };
     Ok(layout::page(heading(&operation.kind), Section::Operations, &session, &body))
+}
+
+/// Most nodes that a page shows.
+const NODES_SHOWN_MAX: usize = 50;
+
+/// Those that a person looks for first.
+fn most_telling(mut invocations: Vec<InvocationRecord>) -> Vec<InvocationRecord> {
+    if invocations.len() > NODES_SHOWN_MAX {
+        invocations.sort_by_key(|invocation| match invocation.state {
+            InvocationState::Failed => 0,
+            InvocationState::Running => 1,
+            InvocationState::Pending => 2,
+            InvocationState::Cancelled => 3,
+            InvocationState::Succeeded => 4,
+        });
+        invocations.truncate(NODES_SHOWN_MAX);
+    }
+    invocations
+}
+
+/// Rings, why it stands still, and what a person can do.
+fn rollout(operation: &OperationRecord, today: &RolloutToday, form: &dyn Fn(&str, &Markup) -> Markup, now: Timestamp) -> Markup {
+    let course = &operation.course;
+    let verb = |path: &str, words: &str| form(path, &html! { button { (words) } });
+    let mut by_reason = BTreeMap::<String, u32>::new();
+    for hold in today.holds.values() {
+        *by_reason.entry(hold.words(|at| at.to_string())).or_default() += 1;
+    }
+    html! {
+        @if let Some(halt) = &course.halted {
+            div.notice role="status" {
+                p { strong { "Halted " (parts::ago(halt.at, now)) ": " } (halt.cause.words()) ". Nodes that had not begun are as they were." }
+                @if course.ended_at.is_none() { p { "To mend it: " (halt.cause.mend()) "." } div.actions { (verb("resume", "Resume")) } }
+            }
+        }
+        @if let Some(approval) = course.approval.as_ref().filter(|approval| approval.given.is_none() && course.ended_at.is_none()) {
+            div.notice role="status" { p { "A second person has to agree, because " (approval.why) "; " (operation.requested_by) " asked for it." } div.actions { (verb("approve", "Agree")) } }
+        }
+        @if let Some(paused) = &course.paused {
+            div.notice role="status" { p { "Paused by " (paused.by) " " (parts::ago(paused.at, now)) "." } div.actions { (verb("resume", "Resume")) } }
+        }
+        @if !today.rings.is_empty() {
+            section.card.flush { div.scroll { table.cards {
+                caption { "Rings, in order" }
+                thead { tr { th { "Ring" } th { "State" } th.number { "Nodes" } th.number { "At work" } th.number { "Succeeded" } th.number { "Failed" } th.number { "Wait" } th { "Limits" } th { span.hidden { "Actions" } } } }
+                tbody { @for (at, ring) in today.rings.iter().enumerate() { tr {
+                    td { (ring.name) }
+                    td data-label="State" {
+                        (ring_badge(&ring.state))
+                        @if let RingState::Soaking { until } = ring.state { span.quiet { " until " (until) } }
+                        @if let Some(gate) = course.rings.get(at).and_then(|ring| ring.gate.as_ref()) { div.quiet { (gate.words) } }
+                    }
+                    td.number data-label="Nodes" { (ring.counts.nodes) }
+                    td.number data-label="At work" { (ring.counts.at_work) }
+                    td.number data-label="Succeeded" { (ring.counts.succeeded) }
+                    td.number data-label="Failed" { (ring.counts.failed + ring.counts.lost) @if ring.counts.lost > 0 { span.quiet { " (" (ring.counts.lost) " lost)" } } }
+                    td.number data-label="Wait" { (ring.counts.waiting + ring.counts.silent) @if ring.counts.silent > 0 { span.quiet { " (" (ring.counts.silent) " silent)" } } }
+                    td data-label="Limits" { (ring.rate.concurrency) " at once, " (ring.rate.errors) " may fail" }
+                    td { @if course.ended_at.is_none() && today.rings.len() > 1 && !matches!(ring.state, RingState::Passed | RingState::Skipped) { (verb(&format!("rings/{}/skip", ring.name), "Skip")) } }
+                } } }
+            } } }
+        }
+        @if !by_reason.is_empty() {
+            section.card { h2 { "Why nodes wait" } ul { @for (words, n) in &by_reason { li { (parts::number_of(*n, "node ", "nodes ")) (words) } } } }
+        }
+        @if today.state == "RUNNING" && operation.rollout.is_some() { div.actions { (verb("pause", "Pause")) } }
+    }
+}
+
+fn state_badge(state: &str) -> Markup {
+    match state {
+        "HALTED" => parts::badge("bad", "■", "halted"),
+        "PAUSED" => parts::badge("doubt", "‖", "paused"),
+        "WAITING_FOR_APPROVAL" => parts::badge("doubt", "?", "waits for approval"),
+        "RUNNING" => parts::badge("note", "▸", "running"),
+        _ => parts::badge("", "–", "ended"),
+    }
+}
+
+fn ring_badge(state: &RingState) -> Markup {
+    let (class, sign, words) = match state {
+        RingState::Waiting => ("", "…", "waits"),
+        RingState::Running => ("note", "▸", "running"),
+        RingState::Soaking { .. } => ("note", "◷", "soaking"),
+        RingState::AtGate => ("note", "⌛", "at its gate"),
+        RingState::Passed => ("good", "✓", "passed"),
+        RingState::Skipped => ("doubt", "»", "skipped"),
+    };
+    parts::badge(class, sign, words)
 }
 
 fn heading(kind: &str) -> &'static str {
@@ -102,7 +199,7 @@ fn heading(kind: &str) -> &'static str {
     }
 }
 
-fn card(id: &str, part: &Part, take_back: &Markup, now: Timestamp) -> Markup {
+fn card(id: &str, part: &Part, today: &RolloutToday, take_back: &Markup, now: Timestamp) -> Markup {
     let Part { name, invocation, plan, receipt: came } = part;
     let (class, sign, words) = match invocation.state {
         InvocationState::Pending => ("note", "…", "waits for the node"),
@@ -115,6 +212,7 @@ fn card(id: &str, part: &Part, take_back: &Markup, now: Timestamp) -> Markup {
         section.card {
             h2 { a href={ "/nodes/" (invocation.node_id) } { (name) } " " (parts::badge(class, sign, words)) }
             @if let Some(message) = &invocation.message { p { (message) } }
+            @if let Some(hold) = today.holds.get(&invocation.node_id) { p { (hold.words(|at| at.to_string())) } }
             @if let Some(doing) = operations::doing(invocation, now) { p { (doing) } }
             @if let Some(progress) = invocation.progress.as_ref().filter(|_| invocation.state == InvocationState::Running) {
                 @if let Some(percent) = progress.percent { progress max="100" value=(percent) { (percent) " %" } }
@@ -136,6 +234,30 @@ pub async fn cancel(State(app): State<App>, session: BrowserSession, Path(id): P
         return Ok(cross_site());
     }
     operations::cancel(&app, &session.caller, &id).await?;
+    Ok(Redirect::to(&format!("/operations/{id}")).into_response())
+}
+
+/// Pauses, resumes, or agrees to a rollout.
+pub async fn act(State(app): State<App>, session: BrowserSession, Path((id, verb)): Path<(String, String)>, form: FormPairs) -> Result<Response, PageError> {
+    let verb = match verb.as_str() {
+        "pause" => Verb::Pause,
+        "resume" => Verb::Resume,
+        "approve" => Verb::Approve,
+        _ => return Err(ActionError::invalid("verb", format!("`{verb}` cannot be done to an operation")).into()),
+    };
+    act_on(&app, &session, &id, &form, &verb).await
+}
+
+/// Lets the ring after this one begin.
+pub async fn skip_ring(State(app): State<App>, session: BrowserSession, Path((id, ring)): Path<(String, String)>, form: FormPairs) -> Result<Response, PageError> {
+    act_on(&app, &session, &id, &form, &Verb::SkipRing(ring)).await
+}
+
+async fn act_on(app: &App, session: &BrowserSession, id: &str, form: &FormPairs, verb: &Verb) -> Result<Response, PageError> {
+    if !form.belongs_to(session) {
+        return Ok(cross_site());
+    }
+    operations::act(app, &session.caller, id, verb).await?;
     Ok(Redirect::to(&format!("/operations/{id}")).into_response())
 }
 

@@ -87,7 +87,7 @@ async fn errors_are_pages_with_a_way_on() {
 #[tokio::test]
 async fn a_link_signs_in_once_and_opening_it_does_not_use_it_up() {
     let harness = Harness::new().await;
-    let (link, _) = sessions::create_link(&harness.app, &harness.operator).await.unwrap();
+    let (link, _) = sessions::create_link(&harness.app, &harness.operator, None).await.unwrap();
     for _ in 0..2 {
         let page = harness.page(&format!("/sign-in?link={link}"), "").await;
         assert!(page.body.contains("This link signs this browser in, once."));

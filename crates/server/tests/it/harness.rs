@@ -56,6 +56,8 @@ impl Harness {
             names: vec!["localhost".to_owned()],
             agent_url: "https://localhost:7300".to_owned(),
             spool: folder.path().join("spool"),
+            gates: folder.path().join("gates"),
+            secrets: folder.path().join("secrets"),
         })
         .await
         .unwrap();
@@ -94,7 +96,7 @@ impl Harness {
 
     /// Signs a browser in; its cookie.
     pub async fn sign_in(&self) -> String {
-        let (link, _) = sessions::create_link(&self.app, &self.operator).await.unwrap();
+        let (link, _) = sessions::create_link(&self.app, &self.operator, None).await.unwrap();
         let answer = self.send_form("/sign-in", &format!("link={link}"), "", &[]).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER);
         answer.headers[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned()

@@ -11,13 +11,15 @@ use domain::model::compliance::{Counts, Verdict};
 use domain::model::digest::Digest;
 use domain::model::feed::{Feed, FeedFormat, FeedState};
 use domain::model::id::{ActivationId, BaselineId, FilterId, IdSource, NodeId, OperationId, SessionId};
+use domain::model::intent::IntentKind;
 use domain::model::node::{Allows, TagSource};
 use domain::model::organization::{self, Organization};
 use domain::model::patch::{Classification, Severity};
 use domain::model::plan::{Foreseen, Plan, PlanSchema, Terms};
 use domain::model::platform::OperatingSystem;
-use domain::model::rate::Rate;
+use domain::model::reboot_group::RebootLock;
 use domain::model::receipt::{Effect, Outcome, Receipt, WayBack};
+use domain::model::rollout::{Course, Rollout};
 use domain::model::run::{Progress, Step};
 use domain::model::section::{PackageFacts, PerSection, Section};
 use domain::model::time::DAY_MS;
@@ -25,8 +27,10 @@ use domain::model::transaction::Transaction;
 use store::baselines::BaselineVersion;
 use store::contents::{ContentBody, NewContent};
 use store::feeds::FeedRecord;
+use store::intents::{ClockRecord, IntentVersion};
 use store::nodes::{NodeEvent, NodeRecord, NodeState, TagRecord};
-use store::operations::{Claimed, InvocationRecord, InvocationState, OperationRecord, request_digest};
+use store::notifications::Notification;
+use store::operations::{Claimed, InvocationRecord, InvocationState, NewPart, OperationRecord, request_digest};
 use store::reports::{CheckIn, ReportRecord};
 use store::saved_filters::SavedFilter;
 use store::sessions::{Session, SessionKind};
@@ -321,7 +325,7 @@ pub async fn two_claims_never_take_the_same_invocation(database: Database) {
     for number in 0..20 {
         let operation = operation(&mut ids, number);
         let mut tx = database.write().await.unwrap();
-        tx.insert_operation(&operation, None, std::slice::from_ref(&node_id)).await.unwrap();
+        tx.insert_operation(&operation, None, &[NewPart::new(node_id.clone())]).await.unwrap();
         tx.commit().await.unwrap();
     }
     let claim = |database: Database, node_id: NodeId| async move {
@@ -346,7 +350,7 @@ pub async fn two_claims_never_take_the_same_invocation(database: Database) {
     let mut tx = database.write().await.unwrap();
     assert_eq!(tx.list_nodes_with_invocations(InvocationState::Pending).await.unwrap(), Vec::<String>::new());
     tx.finish_invocation(&claimed[0], &node_id, InvocationState::Failed, Some("no"), START).await.unwrap();
-    assert_eq!(tx.release_invocations(&node_id).await.unwrap(), 19);
+    assert_eq!(tx.release_invocations(&node_id, START).await.unwrap(), 19);
     assert_eq!(tx.list_nodes_with_invocations(InvocationState::Pending).await.unwrap(), [node_id.to_string()]);
     let ended = tx.list_invocations(&claimed[0]).await.unwrap();
     assert_eq!((ended[0].state, ended[0].message.as_deref(), ended[0].finished_at), (InvocationState::Failed, Some("no"), Some(START)));
@@ -358,8 +362,10 @@ fn operation(ids: &mut IdSource, number: i64) -> OperationRecord {
         kind: "scan".into(),
         requested_by: "ada".into(),
         requested_at: START,
-        rate: None,
-        halted_at: None,
+        rollout: None,
+        course: Course::default(),
+        course_version: 0,
+        policy: None,
         request_digest: request_digest("scan", &[]).to_string(),
     }
 }
@@ -520,8 +526,10 @@ pub async fn work_and_receipts_read_back(database: Database) {
         kind: "install".into(),
         requested_by: "ada".into(),
         requested_at: START,
-        rate: None,
-        halted_at: None,
+        rollout: None,
+        course: Course::default(),
+        course_version: 0,
+        policy: None,
         request_digest: request_digest("install", &[]).to_string(),
     };
     let plan = Plan { schema: PlanSchema::V1, changes: Vec::new(), terms: Terms::default(), transaction: Transaction::default(), foreseen: Foreseen::default(), made_at: START };
@@ -542,8 +550,8 @@ pub async fn work_and_receipts_read_back(database: Database) {
         history: None,
     };
     let mut tx = database.write().await.unwrap();
-    tx.insert_operation(&operation, None, std::slice::from_ref(&node_id)).await.unwrap();
-    tx.set_work(&id, &node_id, "all of it").await.unwrap();
+    tx.insert_operation(&operation, None, &[NewPart { work: Some("all of it".into()), ..NewPart::new(node_id.clone()) }]).await.unwrap();
+    assert_eq!(tx.find_work(&id, node_id.as_str()).await.unwrap().as_deref(), Some("all of it"));
     let claimed = tx.claim_invocation(&node_id, 1, START).await.unwrap();
     assert_eq!(claimed, Some(Claimed { operation_id: id.clone(), kind: "install".into(), work: Some("all of it".into()) }));
     assert_eq!(tx.find_receipt(&id, node_id.as_str()).await.unwrap(), None);
@@ -559,9 +567,9 @@ pub async fn a_cancel_ends_what_waits_and_reaches_what_goes_on_once(database: Da
     let (busy, idle) = (NodeId::create(&mut ids, START), NodeId::create(&mut ids, START));
     let [first, second] = [operation(&mut ids, 0), operation(&mut ids, 1)];
     let mut tx = database.write().await.unwrap();
-    tx.insert_operation(&first, None, &[busy.clone(), idle.clone()]).await.unwrap();
-    tx.set_work(&first.id, &busy, "all of it").await.unwrap();
-    tx.insert_operation(&second, None, std::slice::from_ref(&busy)).await.unwrap();
+    let with_work = NewPart { work: Some("all of it".into()), ..NewPart::new(busy.clone()) };
+    tx.insert_operation(&first, None, &[with_work, NewPart::new(idle.clone())]).await.unwrap();
+    tx.insert_operation(&second, None, &[NewPart::new(busy.clone())]).await.unwrap();
     tx.claim_invocation(&busy, 1, START).await.unwrap().unwrap();
     assert_eq!(tx.claim_invocation(&busy, 2, START).await.unwrap(), None, "it is in the middle of a run");
     let progress = Progress { step: Step::Apply, at: START, percent: Some(40), lines: vec!["Setting up".into()], waits_until: None, back_by: None };
@@ -584,47 +592,151 @@ pub async fn a_cancel_ends_what_waits_and_reaches_what_goes_on_once(database: Da
     assert_eq!(tx.claim_cancel(&busy, START).await.unwrap(), Some(first.id.clone()));
     assert_eq!((tx.claim_cancel(&busy, START).await.unwrap(), tx.claim_cancel(&idle, START).await.unwrap()), (None, None));
     // The agent ended without a word: it gets the order again, and the request to stop after it.
-    tx.release_invocations(&busy).await.unwrap();
+    tx.release_invocations(&busy, START).await.unwrap();
     tx.claim_invocation(&busy, 3, START).await.unwrap().unwrap();
     assert_eq!(tx.claim_cancel(&busy, START).await.unwrap(), Some(first.id.clone()));
     tx.finish_invocation(&first.id, &busy, InvocationState::Cancelled, None, START).await.unwrap();
     assert_eq!(tx.claim_invocation(&busy, 4, START).await.unwrap().map(|claimed| claimed.operation_id), Some(second.id));
 }
 
-pub async fn an_operation_keeps_to_its_rate_and_halts_when_too_many_fail(database: Database) {
+pub async fn a_node_takes_a_part_of_a_rollout_only_when_it_was_released(database: Database) {
     let mut ids = IdSource::seeded(1);
-    let nodes: Vec<_> = (0..5).map(|_| NodeId::create(&mut ids, START)).collect();
-    let operation = OperationRecord { rate: Some(Rate { concurrency: 2, errors: 1 }), ..operation(&mut ids, 0) };
-    let mut tx = database.write().await.unwrap();
-    tx.insert_operation(&operation, None, &nodes).await.unwrap();
-    tx.commit().await.unwrap();
-    // All of them ask at once.
-    let claim = |database: Database, node: NodeId| async move {
-        let mut tx = database.write().await.unwrap();
-        let claimed = tx.claim_invocation(&node, 1, START).await.unwrap();
-        tx.commit().await.unwrap();
-        claimed.map(|_| node)
-    };
-    let asking: Vec<_> = nodes.iter().map(|node| tokio::spawn(claim(database.clone(), node.clone()))).collect();
-    let mut at_work = Vec::new();
-    for asked in asking {
-        at_work.extend(asked.await.unwrap());
-    }
-    assert_eq!(at_work.len(), 2);
+    let nodes: Vec<_> = (0..3).map(|_| NodeId::create(&mut ids, START)).collect();
+    let rollout: Rollout = serde_json::from_str(r#"{"rings":[{"name":"first"},{"name":"rest"}],"start":"RAMP"}"#).unwrap();
+    let operation = OperationRecord { rollout: Some(rollout), policy: Some("production, version 3".into()), ..operation(&mut ids, 0) };
     let id = &operation.id;
+    let parts: Vec<_> = nodes.iter().zip(0..).map(|(node_id, ring)| NewPart { node_id: node_id.clone(), ring, work: Some("{}".into()), left_out: None }).collect();
     let mut tx = database.write().await.unwrap();
-    tx.finish_invocation(id, &at_work[0], InvocationState::Failed, None, START).await.unwrap();
-    // One failure is borne: the three that wait may come, and one of them does.
-    let mut waiting = tx.move_on(id, START).await.unwrap();
-    waiting.sort_unstable();
-    assert_eq!(waiting.len(), 3);
-    let next: NodeId = waiting[0].parse().unwrap();
-    assert!(tx.claim_invocation(&next, 1, START).await.unwrap().is_some());
-    assert_eq!(tx.claim_invocation(&waiting[1].parse().unwrap(), 1, START).await.unwrap(), None);
-    tx.finish_invocation(id, &next, InvocationState::Failed, None, START).await.unwrap();
-    assert_eq!(tx.move_on(id, START).await.unwrap(), Vec::<String>::new());
-    assert_eq!(tx.find_operation(id).await.unwrap().unwrap().halted_at, Some(START));
-    let mut states: Vec<_> = tx.list_invocations(id).await.unwrap().into_iter().map(|one| one.state.code()).collect();
-    states.sort_unstable();
-    assert_eq!(states, ["CANCELLED", "CANCELLED", "FAILED", "FAILED", "RUNNING"], "what is at work ends by itself");
+    tx.insert_operation(&operation, None, &parts).await.unwrap();
+    assert_eq!(tx.find_operation(id).await.unwrap().as_ref(), Some(&operation));
+    assert_eq!(tx.list_open_operations().await.unwrap(), [operation.clone()]);
+    assert_eq!(tx.claim_invocation(&nodes[0], 1, START).await.unwrap(), None);
+    tx.release_parts(id, &[nodes[0].as_str(), nodes[1].as_str()], START).await.unwrap();
+    let mut released = tx.list_nodes_with_invocations(InvocationState::Pending).await.unwrap();
+    released.sort_unstable();
+    assert_eq!(released, [nodes[0].to_string(), nodes[1].to_string()]);
+    assert!(tx.claim_invocation(&nodes[0], 1, START).await.unwrap().is_some());
+    let (other, this) = (OperationId::create(&mut ids, START), id);
+    assert_eq!((tx.list_busy_nodes(&other).await.unwrap().len(), tx.list_busy_nodes(this).await.unwrap().len()), (1, 0));
+    // What was taken is not taken back; what was not taken three times is left out.
+    for _ in 0..3 {
+        tx.release_parts(id, &[nodes[1].as_str()], START).await.unwrap();
+        tx.take_back_parts(id, &[nodes[0].as_str(), nodes[1].as_str()], START).await.unwrap();
+    }
+    tx.release_parts(id, &[nodes[2].as_str()], START).await.unwrap();
+    tx.hold_parts(id).await.unwrap();
+    let parts: Vec<_> = tx.list_invocations(id).await.unwrap().into_iter().map(|part| (part.ring, part.state.code(), part.released_at)).collect();
+    assert_eq!(parts, [(0, "RUNNING", Some(START)), (1, "CANCELLED", None), (2, "PENDING", None)]);
+    tx.cancel_parts(id, &[nodes[0].as_str(), nodes[2].as_str()], START).await.unwrap();
+    let asked: Vec<_> = tx.list_invocations(id).await.unwrap().into_iter().map(|part| part.cancel_requested_at).collect();
+    assert_eq!(asked, [Some(START), None, None]);
+}
+
+pub async fn a_course_is_written_by_one_of_those_who_read_it(database: Database) {
+    let mut ids = IdSource::seeded(1);
+    let operation = OperationRecord { rollout: Some(Rollout::default()), ..operation(&mut ids, 0) };
+    let mut tx = database.write().await.unwrap();
+    tx.insert_operation(&operation, None, &[]).await.unwrap();
+    tx.commit().await.unwrap();
+    let ended = Course { ended_at: Some(START), ..Course::default() };
+    let save = |database: Database, id: OperationId, course: Course| async move {
+        let mut tx = database.write().await.unwrap();
+        let saved = tx.save_course(&id, 0, &course).await.unwrap();
+        tx.commit().await.unwrap();
+        saved
+    };
+    let saving: Vec<_> = (0..4).map(|_| tokio::spawn(save(database.clone(), operation.id.clone(), ended.clone()))).collect();
+    let mut n_saved = 0;
+    for saved in saving {
+        n_saved += u32::from(saved.await.unwrap());
+    }
+    assert_eq!(n_saved, 1);
+    let mut tx = database.read().await.unwrap();
+    let found = tx.find_operation(&operation.id).await.unwrap().unwrap();
+    assert_eq!((found.course, found.course_version), (ended, 1));
+    assert_eq!(tx.list_open_operations().await.unwrap(), []);
+}
+
+pub async fn documents_keep_their_versions_and_clocks_their_times(database: Database) {
+    let version = |name: &str, version: u32, document: Option<&str>| IntentVersion {
+        kind: IntentKind::Window,
+        name: name.into(),
+        version,
+        document: document.map(str::to_owned),
+        changed_by: "ada".into(),
+        changed_at: START,
+        reason: "new".into(),
+    };
+    let mut tx = database.write().await.unwrap();
+    for one in [version("night", 1, Some("a")), version("night", 2, Some("b")), version("gone", 1, Some("c")), version("gone", 2, None)] {
+        tx.insert_intent_version(&one).await.unwrap();
+    }
+    assert_eq!(tx.list_intents().await.unwrap(), [version("night", 2, Some("b"))]);
+    assert_eq!(tx.list_intent_versions(IntentKind::Window, "gone").await.unwrap(), [version("gone", 2, None), version("gone", 1, Some("c"))]);
+    let clock = |next: i64, note: Option<&str>| ClockRecord { name: "install night".into(), next_at: START.plus_millis(next), last_note: note.map(str::to_owned) };
+    tx.upsert_clock(&clock(1, None)).await.unwrap();
+    tx.upsert_clock(&clock(2, Some("begun"))).await.unwrap();
+    assert_eq!(tx.list_clocks().await.unwrap(), [clock(2, Some("begun"))]);
+    tx.delete_clock("install night").await.unwrap();
+    assert_eq!(tx.list_clocks().await.unwrap(), []);
+}
+
+pub async fn a_lease_has_one_holder_and_locks_expire(database: Database) {
+    let at = |millis: i64| START.plus_millis(millis);
+    let take = |database: Database, holder: String| async move {
+        let mut tx = database.write().await.unwrap();
+        let taken = tx.take_lease("leader", &holder, START, START.plus_millis(10)).await.unwrap();
+        tx.commit().await.unwrap();
+        taken.then_some(holder)
+    };
+    let taking: Vec<_> = (0..4).map(|number| tokio::spawn(take(database.clone(), format!("server-{number}")))).collect();
+    let mut holders = Vec::new();
+    for taken in taking {
+        holders.extend(taken.await.unwrap());
+    }
+    assert_eq!(holders.len(), 1);
+    let mut tx = database.write().await.unwrap();
+    assert_eq!(tx.find_lease("leader").await.unwrap(), Some((holders[0].clone(), at(10))));
+    assert!(tx.take_lease("leader", &holders[0], at(5), at(15)).await.unwrap(), "its own lasts longer");
+    assert!(!tx.take_lease("leader", "another", at(14), at(24)).await.unwrap());
+    assert!(tx.take_lease("leader", "another", at(15), at(25)).await.unwrap(), "it expired");
+    tx.give_lease_back("leader", "another").await.unwrap();
+    assert_eq!(tx.find_lease("leader").await.unwrap(), None);
+
+    let lock = |holder: &str, from: i64, until: i64| RebootLock { holder: holder.into(), taken_at: at(from), expires_at: at(until) };
+    tx.begin_reboot_locks().await.unwrap();
+    tx.upsert_reboot_lock("etcd", &lock("a", 0, 10)).await.unwrap();
+    tx.upsert_reboot_lock("etcd", &lock("a", 5, 15)).await.unwrap();
+    assert_eq!(tx.list_reboot_locks().await.unwrap(), [("etcd".to_owned(), lock("a", 0, 15))]);
+    tx.upsert_reboot_lock("etcd", &lock("b", 20, 30)).await.unwrap();
+    assert_eq!(tx.list_reboot_locks().await.unwrap(), [("etcd".to_owned(), lock("b", 20, 30))]);
+    assert!(tx.delete_reboot_lock("etcd", "b").await.unwrap() && !tx.delete_reboot_lock("etcd", "b").await.unwrap());
+}
+
+pub async fn the_same_news_go_to_a_channel_once(database: Database) {
+    let news = |id: &str, channel: &str| Notification {
+        id: id.into(),
+        channel: channel.into(),
+        event: "HALTED".into(),
+        news: "op-1 halted".into(),
+        subject: "it halted".into(),
+        detail: "two nodes failed".into(),
+        created_at: START,
+        next_at: Some(START),
+        n_attempts: 0,
+        sent_at: None,
+        failure: None,
+    };
+    let mut tx = database.write().await.unwrap();
+    for one in [news("1", "ops"), news("2", "ops"), news("3", "mail")] {
+        tx.insert_notification(&one).await.unwrap();
+    }
+    assert_eq!(tx.list_due_notifications(START, 10).await.unwrap(), [news("1", "ops"), news("3", "mail")]);
+    tx.note_attempt("1", None, Some("no answer"), Some(START.plus_millis(5))).await.unwrap();
+    tx.note_attempt("3", Some(START), None, None).await.unwrap();
+    assert_eq!(tx.list_due_notifications(START, 10).await.unwrap(), []);
+    let tried = tx.list_due_notifications(START.plus_millis(5), 10).await.unwrap();
+    assert_eq!((tried.len(), tried[0].n_attempts, tried[0].failure.as_deref()), (1, 1, Some("no answer")));
+    assert_eq!(tx.list_notifications(10).await.unwrap()[0].sent_at, Some(START));
+    assert_eq!(tx.delete_notifications_before(START.plus_millis(1)).await.unwrap(), 2);
 }

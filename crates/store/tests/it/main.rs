@@ -44,7 +44,11 @@ on_both_databases! {
     baselines_keep_their_versions_and_what_they_are_for
     work_and_receipts_read_back
     a_cancel_ends_what_waits_and_reaches_what_goes_on_once
-    an_operation_keeps_to_its_rate_and_halts_when_too_many_fail
+    a_node_takes_a_part_of_a_rollout_only_when_it_was_released
+    a_course_is_written_by_one_of_those_who_read_it
+    documents_keep_their_versions_and_clocks_their_times
+    a_lease_has_one_holder_and_locks_expire
+    the_same_news_go_to_a_channel_once
     two_claims_never_take_the_same_invocation
     an_idempotency_key_belongs_to_one_operation
     secrets_end_and_expire

@@ -5,6 +5,7 @@ mod apply;
 mod baseline;
 mod data_folder;
 mod doctor;
+mod document;
 mod exception;
 mod feed;
 mod key;
@@ -20,6 +21,7 @@ mod up;
 
 use api::v1::organization::MemberKind;
 use clap::Subcommand;
+use domain::model::intent::IntentKind;
 
 use crate::exit::Exit;
 use crate::printer::Printer;
@@ -49,6 +51,18 @@ pub enum Command {
     Operation(operation::Arguments),
     /// Bring back what was there before an install
     Rollback(operation::RollbackArguments),
+    /// Patch policies: which nodes are scanned and patched, when, and how carefully
+    Policy(document::Arguments),
+    /// Maintenance windows: recurring times in which change is allowed
+    Window(document::Arguments),
+    /// Freezes: periods in which nothing changes
+    Freeze(document::Arguments),
+    /// Reboot groups: nodes of which only so many may be down at once
+    RebootGroup(document::Arguments),
+    /// Channels: where notifications go
+    Channel(document::ChannelArguments),
+    /// What lies ahead: windows, freezes, scans and installs of policies
+    Calendar(document::CalendarArguments),
     /// Baselines of a running server
     Baseline(baseline::Arguments),
     /// Exceptions: patches that are approved or rejected on some nodes for a while
@@ -84,6 +98,12 @@ pub fn run(command: Command, printer: &Printer) -> anyhow::Result<Exit> {
         Command::Patch(arguments) => patch::run(arguments, printer),
         Command::Operation(arguments) => operation::run(arguments, printer),
         Command::Rollback(arguments) => operation::roll_back(arguments, printer),
+        Command::Policy(arguments) => document::run(IntentKind::Policy, arguments, printer),
+        Command::Window(arguments) => document::run(IntentKind::Window, arguments, printer),
+        Command::Freeze(arguments) => document::run(IntentKind::Freeze, arguments, printer),
+        Command::RebootGroup(arguments) => document::run(IntentKind::RebootGroup, arguments, printer),
+        Command::Channel(arguments) => document::run_channel(arguments, printer),
+        Command::Calendar(arguments) => document::run_calendar(&arguments, printer),
         Command::Baseline(arguments) => baseline::run(arguments, printer),
         Command::Exception(arguments) => exception::run(arguments, printer),
         Command::Feed(arguments) => feed::run(arguments, printer),

@@ -1,17 +1,23 @@
 //! `fettle operation` and `fettle rollback`: work on nodes that was asked for, and taking it back.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context;
 use api::v1::node::ListPage;
-use api::v1::operation::{CreateOperation, Invocation, Operation, OperationKind};
+use api::v1::operation::{CreateOperation, InstallWish, Invocation, Operation, OperationKind};
 use clap::Subcommand;
+use domain::model::baseline::parse_document;
+use domain::model::rollout::Rollout;
+use domain::model::selector::Selector;
 
 use super::node::find_ids;
 use super::remote::{PageArguments, Remote};
 use crate::clock;
 use crate::commands::install;
 use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::printer::{Format, Printer};
 
 /// Arguments of `fettle operation`.
@@ -37,6 +43,43 @@ enum OperationCommand {
         #[command(flatten)]
         remote: Remote,
     },
+    /// Begin an install on many nodes, in rings: what each lacks now, in exact versions
+    Start {
+        #[command(flatten)]
+        start: StartArguments,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Let nothing more begin, until it is resumed
+    Pause {
+        /// Its id
+        operation: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Let it go on after a pause or a halt: failures that halted it count no more, a gate that was shut is asked again
+    Resume {
+        /// Its id
+        operation: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Let the ring after this one begin, whatever came of it
+    Skip {
+        /// Its id
+        operation: String,
+        /// The name of the ring
+        ring: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Agree to it, as a second person
+    Approve {
+        /// Its id
+        operation: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
     /// Follow an operation to its end, and print the receipts
     Watch {
         /// Its id
@@ -51,6 +94,77 @@ enum OperationCommand {
         #[command(flatten)]
         remote: Remote,
     },
+}
+
+/// What is begun on many nodes.
+#[derive(clap::Args)]
+struct StartArguments {
+    /// Every node
+    #[arg(long)]
+    everyone: bool,
+    /// Nodes with this tag, KEY=VALUE; `*` is any value; may be given more than once
+    #[arg(long, value_name = "KEY=VALUE")]
+    tag: Vec<String>,
+    /// Nodes of this unit and those below it
+    #[arg(long)]
+    unit: Vec<String>,
+    /// Nodes of this account
+    #[arg(long)]
+    account: Vec<String>,
+    /// Nodes of this region
+    #[arg(long)]
+    region: Vec<String>,
+    /// Only these: packages, advisories, CVEs
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Rings, soaks and gates: the YAML of a policy's `rollout`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["concurrency", "errors"])]
+    rollout: Option<PathBuf>,
+    /// Nodes begin only inside this window; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    window: Vec<String>,
+    /// Whether nodes boot: if-needed, never, always, or a time such as 2026-12-01T02:00:00Z
+    #[arg(long, value_name = "RULE", default_value = "if-needed")]
+    reboot: String,
+    /// Minutes after which nothing more begins
+    #[arg(long, value_name = "MINUTES")]
+    within: Option<u32>,
+    /// Soaks are short, and freezes are overridden when a second person agrees
+    #[arg(long)]
+    emergency: bool,
+    /// Nothing begins before a second person agrees
+    #[arg(long)]
+    needs_approval: bool,
+    /// Begin, and do not follow it
+    #[arg(long)]
+    detach: bool,
+    #[command(flatten)]
+    rate: RateArguments,
+}
+
+impl StartArguments {
+    fn request(self) -> anyhow::Result<CreateOperation> {
+        let tag =
+            |tag: String| tag.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| Failure::new(format!("`{tag}` is no tag"), "write KEY=VALUE"));
+        let tags = self.tag.into_iter().map(tag).collect::<Result<BTreeMap<_, _>, _>>()?;
+        let rollout = self.rollout.map(|file| -> anyhow::Result<Rollout> {
+            let hint = "give the YAML that a policy has under `rollout`";
+            let text = std::fs::read_to_string(&file).with_context(|| Failure::new(format!("failed to read `{}`", file.display()), hint))?;
+            parse_document(&text).map_err(|error| Failure::new(format!("`{}` is no rollout: {error}", file.display()), error.hint().unwrap_or(hint).to_owned()).into())
+        });
+        let reboot = if self.reboot.starts_with(|c: char| c.is_ascii_digit()) { self.reboot } else { self.reboot.to_ascii_uppercase().replace('-', "_") };
+        let targets = Selector { everyone: self.everyone, units: self.unit, accounts: self.account, regions: self.region, tags, ..Selector::default() };
+        Ok(self.rate.limit(CreateOperation {
+            targets: Some(targets),
+            install: Some(InstallWish { only: self.only, reboot: Some(reboot), pause_updaters: true, ..InstallWish::default() }),
+            rollout: rollout.transpose()?,
+            emergency: self.emergency,
+            needs_approval: self.needs_approval,
+            windows: self.window,
+            within_minutes: self.within,
+            ..CreateOperation::new(OperationKind::Install, Vec::new())
+        }))
+    }
 }
 
 /// Arguments of `fettle rollback`.
@@ -98,17 +212,34 @@ pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
                 return Ok(Exit::Success);
             }
             let nodes = |counts: &BTreeMap<String, u32>| counts.iter().map(|(state, n)| format!("{n} {}", state.to_lowercase())).collect::<Vec<_>>().join(", ");
-            let rows = found
-                .items
-                .iter()
-                .map(|operation| [operation.kind.clone(), nodes(&operation.nodes), operation.requested_by.clone(), operation.requested_at.clone(), operation.id.clone()]);
-            printer.table(["what", "nodes", "requested by", "when", "id"], rows);
+            let rows = found.items.iter().map(|operation| {
+                let what = operation.policy.clone().unwrap_or_else(|| operation.kind.clone());
+                [what, state_words(&operation.state), nodes(&operation.nodes), operation.requested_by.clone(), operation.requested_at.clone(), operation.id.clone()]
+            });
+            printer.table(["what", "state", "nodes", "requested by", "when", "id"], rows);
             printer.next_page(found.next_cursor.as_deref());
         }
         OperationCommand::Show { operation, remote } => {
             let operation = remote.ask(async |client| client.operation(&operation).await)?;
             print(&operation, &remote, printer)?;
         }
+        OperationCommand::Start { start, remote } => {
+            let detach = start.detach;
+            let body = start.request()?;
+            if detach {
+                let key = clock::idempotency_key()?;
+                let operation = remote.ask(async |client| client.create_operation(&body, &key).await)?;
+                print(&operation, &remote, printer)?;
+                return Ok(Exit::Success);
+            }
+            let operation = request(&body, &remote, printer)?;
+            print(&operation, &remote, printer)?;
+            return Ok(exit_of(&operation));
+        }
+        OperationCommand::Pause { operation, remote } => act(&operation, "pause", &remote, printer)?,
+        OperationCommand::Resume { operation, remote } => act(&operation, "resume", &remote, printer)?,
+        OperationCommand::Approve { operation, remote } => act(&operation, "approve", &remote, printer)?,
+        OperationCommand::Skip { operation, ring, remote } => act(&operation, &format!("rings/{ring}/skip"), &remote, printer)?,
         OperationCommand::Watch { operation, remote } => {
             let operation = watch(&operation, &remote, printer)?;
             return print_receipts(&operation, &remote, printer);
@@ -144,6 +275,15 @@ pub fn request(body: &CreateOperation, remote: &Remote, printer: &Printer) -> an
     watch(&operation.id, remote, printer)
 }
 
+fn act(operation: &str, verb: &str, remote: &Remote, printer: &Printer) -> anyhow::Result<()> {
+    let operation = remote.ask(async |client| client.act_on_operation(operation, verb).await)?;
+    print(&operation, remote, printer)
+}
+
+fn state_words(state: &str) -> String {
+    state.to_lowercase().replace('_', " ")
+}
+
 /// Between two looks at an operation.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -153,6 +293,13 @@ fn watch(id: &str, remote: &Remote, printer: &Printer) -> anyhow::Result<Operati
         let (mut told, mut names) = (BTreeMap::new(), BTreeMap::new());
         loop {
             let operation = client.operation(id).await?;
+            for ring in operation.rings.iter().filter(|_| operation.rings.len() > 1) {
+                let words = format!("{}, {} of {} succeeded, {} failed", ring.words, ring.succeeded, ring.nodes, ring.failed);
+                if told.get(&ring.name) != Some(&words) {
+                    printer.note(format!("ring {}: {words}", ring.name));
+                    told.insert(ring.name.clone(), words);
+                }
+            }
             for invocation in &operation.invocations {
                 if !names.contains_key(&invocation.node_id) {
                     let name = client.node(&invocation.node_id).await.map_or_else(|_| invocation.node_id.clone(), |detail| detail.node.name);
@@ -164,7 +311,14 @@ fn watch(id: &str, remote: &Remote, printer: &Printer) -> anyhow::Result<Operati
                     told.insert(invocation.node_id.clone(), words);
                 }
             }
-            if operation.invocations.iter().all(|invocation| invocation.finished_at.is_some()) {
+            let has_ended = operation.invocations.iter().all(|invocation| invocation.finished_at.is_some());
+            let is_at_work = operation.invocations.iter().any(|invocation| invocation.state == "RUNNING");
+            // What halted goes on only when a person has decided.
+            if has_ended || (operation.halted.is_some() && !is_at_work) {
+                if let Some(halted) = &operation.halted {
+                    printer.note(format!("halted: {}", halted.reason));
+                    printer.note(format!("to mend it: {}", halted.mend));
+                }
                 return Ok(operation);
             }
             tokio::time::sleep(PAUSE).await;
@@ -174,7 +328,8 @@ fn watch(id: &str, remote: &Remote, printer: &Printer) -> anyhow::Result<Operati
 
 /// What a node is doing, or how it ended.
 fn words(invocation: &Invocation) -> String {
-    invocation.doing.clone().unwrap_or_else(|| invocation.state.to_lowercase())
+    let hold = || invocation.hold.as_ref().map(|hold| hold.words.clone());
+    invocation.doing.clone().or_else(hold).unwrap_or_else(|| invocation.state.to_lowercase())
 }
 
 fn print(operation: &Operation, remote: &Remote, printer: &Printer) -> anyhow::Result<()> {
@@ -182,11 +337,28 @@ fn print(operation: &Operation, remote: &Remote, printer: &Printer) -> anyhow::R
         return printer.json(operation);
     }
     printer.line(format!("{} {}, requested by {} at {}", printer.bold(&operation.kind), operation.id, operation.requested_by, operation.requested_at));
-    if operation.halted_at.is_some() {
-        printer.line("halted: too many nodes failed");
+    if let Some(policy) = &operation.policy {
+        printer.line(format!("of {policy}"));
     }
-    let rows = operation.invocations.iter().map(|invocation| [invocation.node_id.clone(), words(invocation), invocation.message.clone().unwrap_or_default()]);
-    printer.table(["node", "state", "what there is to say"], rows);
+    printer.line(state_words(&operation.state));
+    if let Some(halted) = &operation.halted {
+        printer.line(format!("halted {}: {}", halted.at, halted.reason));
+        printer.line(format!("to mend it: {}", halted.mend));
+    }
+    if operation.rings.len() > 1 {
+        let rows = operation.rings.iter().map(|ring| {
+            let numbers = [ring.nodes, ring.at_work, ring.succeeded, ring.failed, ring.waiting].map(|n| n.to_string());
+            let [nodes, at_work, succeeded, failed, waiting] = numbers;
+            [ring.name.clone(), ring.words.clone(), nodes, at_work, succeeded, failed, waiting, ring.gate.clone().unwrap_or_default()]
+        });
+        printer.table(["ring", "state", "nodes", "at work", "succeeded", "failed", "wait", "gate"], rows);
+        printer.line("");
+    }
+    let rows = operation.invocations.iter().map(|invocation| {
+        let ring = invocation.ring.clone().unwrap_or_default();
+        [invocation.node_id.clone(), ring, words(invocation), invocation.message.clone().unwrap_or_default()]
+    });
+    printer.table(["node", "ring", "state", "what there is to say"], rows);
     Ok(())
 }
 
@@ -214,5 +386,11 @@ pub fn print_receipts(operation: &Operation, remote: &Remote, printer: &Printer)
             }
         }
     }
-    Ok(if operation.invocations.iter().all(|invocation| invocation.state == "SUCCEEDED") { Exit::Success } else { Exit::Failed })
+    Ok(exit_of(operation))
+}
+
+/// Whether every node that had something to do did it.
+fn exit_of(operation: &Operation) -> Exit {
+    let is_good = |invocation: &Invocation| invocation.state == "SUCCEEDED" || invocation.message.as_deref() == Some("left out: nothing is missing");
+    if operation.invocations.iter().all(is_good) { Exit::Success } else { Exit::Failed }
 }

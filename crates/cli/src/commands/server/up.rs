@@ -16,6 +16,7 @@ use server::actions::operations::{self, Ended};
 use server::actions::{Caller, feeds, nodes, reports, sessions, verdicts};
 use server::app::{AppConfig, Rhythm};
 use server::keys::{GivenCertificate, Keys};
+use server::reconcilers;
 use store::operations::InvocationState;
 use store::{Database, StoreError};
 use tokio::net::TcpListener;
@@ -135,6 +136,8 @@ async fn serve(arguments: &Arguments, folder: &DataFolder, printer: &Printer) ->
         agent_url: format!("https://{}", host_and_port(&names[0], address.port())),
         names,
         spool: folder.path().join("spool"),
+        gates: folder.path().join("gates"),
+        secrets: folder.path().join("secrets"),
     })
     .await
     .context("failed to read the fleet")?;
@@ -147,6 +150,7 @@ async fn serve(arguments: &Arguments, folder: &DataFolder, printer: &Printer) ->
     let (stop, stopped) = watch::channel(false);
     let mut server = tokio::spawn(serve_http(listener, app.clone(), stopped));
     tokio::spawn(save_regularly(app.clone()));
+    reconcilers::start(&app);
     tokio::spawn(record_verdicts_regularly(app.clone()));
     tokio::spawn(renew_certificates_regularly(app.clone()));
     tokio::spawn(refresh_feeds_regularly(app.clone(), Caller { actor: "fettle".to_owned(), ..operator.clone() }));
@@ -157,7 +161,7 @@ async fn serve(arguments: &Arguments, folder: &DataFolder, printer: &Printer) ->
                 printer.note("scanning this machine");
                 node.introduce(printer).await;
             }
-            match sessions::create_link(&app, &operator).await {
+            match sessions::create_link(&app, &operator, None).await {
                 Ok((secret, _)) => announce(&url, &secret, folder, printer),
                 Err(error) => printer.error(&anyhow::Error::new(error)),
             }

@@ -2,6 +2,7 @@
 
 pub mod activations;
 pub mod baselines;
+pub mod documents;
 pub mod exceptions;
 pub mod feeds;
 pub mod health;
