@@ -9,6 +9,7 @@ mod harness;
 mod install;
 mod orders;
 mod refresh;
+mod rollouts_testbed;
 mod runs_testbed;
 mod scan;
 mod simulate;
