@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use agent::enroll::NewKey;
 use agent::transport::{Trust, tls_config};
-use api::agent_v1::{CheckIn, Enroll, Enrolled, Hello, Presented, Report, ReportAnswer, ReportFrame, Welcome, send_unasked};
+use api::agent_v1::{CheckIn, Enroll, Enrolled, Hello, OrderResult, Orders, Presented, Report, ReportAnswer, ReportFrame, Welcome, send_unasked};
 use domain::model::content::Content;
 use domain::model::digest::Digest;
 use domain::model::node::Allows;
+use domain::model::order::{Order, Task};
 use domain::model::section::{PerSection, ReportDigest, Section};
 use domain::model::time::Timestamp;
 use hyper::StatusCode;
@@ -20,6 +23,24 @@ use crate::draw::Drawn;
 
 /// Requests that one report may take.
 const ROUNDS_MAX: usize = 4;
+
+/// How long a simulated install takes.
+const INSTALL_TAKES: Duration = Duration::from_millis(20);
+/// How long an agent waits before it asks again a server that was away.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Nodes that are at work at once, and what they did.
+#[derive(Debug, Default)]
+pub struct AtWork {
+    /// Now.
+    pub now: AtomicU32,
+    /// At most.
+    pub most: AtomicU32,
+    /// Installs that were carried out.
+    pub n_installs: AtomicU32,
+    /// Ends that were told again, because the server went away before it answered.
+    pub n_repeated: AtomicU32,
+}
 
 /// A simulated agent.
 pub struct SimulatedAgent {
@@ -43,7 +64,8 @@ impl SimulatedAgent {
             boot: digest("boot").short(8),
             name: format!("sim-{number:06}"),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-            allows: Allows::SCAN,
+            // A simulated node can do anything: it only says that it did.
+            allows: Allows { install: true, reboot: true, hooks: true },
         };
         let failed = |error: &dyn std::fmt::Display| RequestError::Answer { detail: error.to_string() };
         let key = NewKey::create().map_err(|error| failed(&error))?;
@@ -114,6 +136,57 @@ impl SimulatedAgent {
         let check_in = CheckIn { report: digest.to_string(), at: now.as_millis(), lists_at: Some(now.as_millis()), boot: self.presented.boot.clone() };
         let (status, _) = self.post("check-in", serde_json::to_vec(&check_in).expect("a check-in has text keys only")).await?;
         Ok(status == StatusCode::NO_CONTENT)
+    }
+
+    /// Takes orders until it has carried out an install and the server knows it, however often the server goes away. An
+    /// install is carried out once, as a node keeps its steps; how long it took from its order to its end.
+    pub async fn carry_out_install(&mut self, at_work: &AtWork) -> Result<(), RequestError> {
+        let mut carried_out: Option<String> = None;
+        loop {
+            match self.next_order(at_work, &mut carried_out).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) if error.is_passing() => {
+                    self.disconnect();
+                    tokio::time::sleep(RETRY).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Asks for orders and does what they say; whether the server knows of an install that was carried out.
+    async fn next_order(&mut self, at_work: &AtWork, carried_out: &mut Option<String>) -> Result<bool, RequestError> {
+        // As an agent does, it says again what may not have been heard.
+        if let Some(operation_id) = carried_out {
+            self.tell_end(operation_id).await?;
+            at_work.n_repeated.fetch_add(1, Ordering::Relaxed);
+            return Ok(true);
+        }
+        let path = format!("orders?boot={}", self.presented.boot);
+        let orders: Orders = self.connection().await?.get(&path).await?;
+        for signed in orders.orders {
+            let order: Order = serde_json::from_str(&signed.order).map_err(|error| RequestError::Answer { detail: error.to_string() })?;
+            let is_install = matches!(order.task, Task::Install(_));
+            if is_install {
+                at_work.most.fetch_max(at_work.now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                tokio::time::sleep(INSTALL_TAKES).await;
+                at_work.now.fetch_sub(1, Ordering::Relaxed);
+                at_work.n_installs.fetch_add(1, Ordering::Relaxed);
+                *carried_out = Some(order.operation_id.clone());
+            }
+            self.tell_end(&order.operation_id).await?;
+            if is_install {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn tell_end(&mut self, operation_id: &str) -> Result<(), RequestError> {
+        let result = OrderResult { succeeded: true, ..OrderResult::new(operation_id) };
+        let body = serde_json::to_vec(&result).expect("a result has text keys only");
+        self.connection().await?.post("orders", body, Some("application/json")).await.map(|_| ())
     }
 
     async fn post(&mut self, path: &str, body: Vec<u8>) -> Result<(StatusCode, hyper::body::Bytes), RequestError> {

@@ -101,9 +101,19 @@ impl Connection {
         serde_json::from_slice(&body).map_err(|error| RequestError::Answer { detail: error.to_string() })
     }
 
+    /// Gets JSON.
+    pub async fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, RequestError> {
+        let (_, body) = self.send(Method::GET, path, Vec::new(), None).await?;
+        serde_json::from_slice(&body).map_err(|error| RequestError::Answer { detail: error.to_string() })
+    }
+
     /// Posts bytes; the status and the answer. 404 is an answer, other refusals are errors.
     pub async fn post(&mut self, path: &str, body: Vec<u8>, content_type: Option<&str>) -> Result<(StatusCode, Bytes), RequestError> {
-        let mut request = Request::builder().method(Method::POST).uri(format!("/agent/v1/{path}")).header(header::ACCEPT, "*/*").header(header::HOST, &self.host);
+        self.send(Method::POST, path, body, content_type).await
+    }
+
+    async fn send(&mut self, method: Method, path: &str, body: Vec<u8>, content_type: Option<&str>) -> Result<(StatusCode, Bytes), RequestError> {
+        let mut request = Request::builder().method(method).uri(format!("/agent/v1/{path}")).header(header::ACCEPT, "*/*").header(header::HOST, &self.host);
         if let Some(content_type) = content_type {
             request = request.header(header::CONTENT_TYPE, content_type);
         }

@@ -11,4 +11,4 @@ mod run;
 
 pub use self::cost::ProcessCost;
 pub use self::draw::Drawing;
-pub use self::run::{Herd, Phase, Plan, Progress, SimulateError, Simulation};
+pub use self::run::{Herd, Installs, Phase, Plan, Progress, SimulateError, Simulation};

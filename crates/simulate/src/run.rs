@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::model::digest::Digest;
@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::agent::SimulatedAgent;
+use crate::agent::{AtWork, SimulatedAgent};
 use crate::connection::{RequestError, Traffic};
 use crate::cost::ProcessCost;
 use crate::draw::{Drawing, Drawn};
@@ -97,6 +97,19 @@ pub struct Herd {
     pub n_busy: u64,
     /// Nodes whose last acknowledged report the server does not have.
     pub n_lost: u64,
+}
+
+/// What nodes did that waited for an install.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Installs {
+    /// The waiting and the work.
+    pub phase: Phase,
+    /// Installs that were carried out.
+    pub n_installs: u32,
+    /// Ends that were told again, because the server went away before it answered.
+    pub n_repeated: u32,
+    /// Most nodes that were at work at once.
+    pub n_at_work_at_most: u32,
 }
 
 /// How long agents wait at first and at most before they try again.
@@ -217,6 +230,26 @@ impl Simulation {
         .await?;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Ok(Herd { phase, n_away: count(&n_away), n_busy: count(&n_busy), n_lost: count(&n_lost) })
+    }
+
+    /// Every node waits for an install, and says that it did it: somebody has to begin one meanwhile.
+    pub async fn carry_out_installs(&self) -> Result<Installs, SimulateError> {
+        let at_work: Arc<AtWork> = Arc::default();
+        let meter = Meter::start(self);
+        let mut tasks = JoinSet::new();
+        for (node, agent) in (0..).zip(&self.agents) {
+            let (plan, agent, at_work, n_done) = (self.plan.clone(), agent.clone(), at_work.clone(), meter.n_done.clone());
+            tasks.spawn(async move {
+                let began = Instant::now();
+                let carried_out = agent.lock().await.carry_out_install(&at_work).await;
+                carried_out.map_err(|source| SimulateError::Request { phase: "carry out an install".to_owned(), node, source })?;
+                (plan.progress)("carry out an install", n_done.fetch_add(1, Ordering::Relaxed) + 1, u64::from(plan.n_nodes));
+                Ok(vec![began.elapsed()])
+            });
+        }
+        let phase = meter.end(self, "carry out an install", tasks).await?;
+        let count = |counter: &AtomicU32| counter.load(Ordering::Relaxed);
+        Ok(Installs { phase, n_installs: count(&at_work.n_installs), n_repeated: count(&at_work.n_repeated), n_at_work_at_most: count(&at_work.most) })
     }
 
     fn draw(&self, node: u32, round: u32) -> Drawn {

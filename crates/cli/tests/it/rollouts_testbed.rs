@@ -116,11 +116,17 @@ fn a_policy_patches_in_its_window_and_a_freeze_holds_it_until_a_second_person_ag
     assert_eq!((&operation["policy"], &operation["requested_by"]), (&"install shop, version 1".into(), &"operator".into()));
 
     bed.offer_to(&nodes, Package::new("tb-shop 3"));
-    let (code, said) = save("freeze", "schema: freeze/v1\nname: books\ntargets: {everyone: true}\nfrom: 2026-01-01T00:00:00Z\nuntil: 2099-01-01T00:00:00Z\nowner: ada\nreason: the books are closed\n");
+    let (code, said) = save(
+        "freeze",
+        "schema: freeze/v1\nname: books\ntargets: {everyone: true}\nfrom: 2026-01-01T00:00:00Z\nuntil: 2099-01-01T00:00:00Z\nowner: ada\nreason: the books are closed\n",
+    );
     assert_eq!(code, Some(0), "{said}");
     bed.fleet.run(&["operation", "start", "--everyone", "--detach"]);
     let frozen = newest(&bed);
-    assert_eq!(frozen["invocations"][0]["hold"], json!({ "code": "FROZEN", "words": "waits: frozen by books of ada until 2099-01-01T00:00:00Z", "ends_at": "2099-01-01T00:00:00Z" }));
+    assert_eq!(
+        frozen["invocations"][0]["hold"],
+        json!({ "code": "FROZEN", "words": "waits: frozen by books of ada until 2099-01-01T00:00:00Z", "ends_at": "2099-01-01T00:00:00Z" })
+    );
     bed.fleet.run(&["operation", "cancel", frozen["id"].as_str().unwrap()]);
     bed.fleet.run(&["operation", "start", "--everyone", "--emergency", "--detach"]);
     let urgent = newest(&bed);

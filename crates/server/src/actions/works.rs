@@ -30,7 +30,7 @@ pub enum NodeWork {
     /// What the operation's kind says.
     Nothing,
     /// An install.
-    Install(InstallWork),
+    Install(Box<InstallWork>),
     /// It is left out, for this reason.
     LeftOut(String),
 }
@@ -67,7 +67,7 @@ pub async fn of_install(app: &App, caller: &Caller, ids: &[NodeId], wish: &Insta
             InstallWork { changes, terms: terms.clone(), ..InstallWork::default() }
         };
         let is_empty = work.changes.is_empty() && may_leave_out;
-        works.push(if is_empty { NodeWork::LeftOut("left out: nothing is missing".to_owned()) } else { NodeWork::Install(work) });
+        works.push(if is_empty { NodeWork::LeftOut("left out: nothing is missing".to_owned()) } else { NodeWork::Install(Box::new(work)) });
     }
     Ok(works)
 }
@@ -103,7 +103,7 @@ pub async fn of_rollback(app: &App, caller: &Caller, ids: &[NodeId], operation_i
             let version = (step.name.clone(), step.to.clone().unwrap_or_default());
             held_back.entry(version).or_default().push(id.to_string());
         }
-        works.push(NodeWork::Install(InstallWork { takes_back: Some(operation_id.to_string()), terms: terms.clone(), ..InstallWork::default() }));
+        works.push(NodeWork::Install(Box::new(InstallWork { takes_back: Some(operation_id.to_string()), terms: terms.clone(), ..InstallWork::default() })));
     }
     for ((name, version), nodes) in held_back {
         let exception = GrantException {

@@ -22,7 +22,7 @@ use store::operations::{InvocationRecord, InvocationState, OperationRecord};
 
 use crate::App;
 use crate::actions::{ActionError, Caller, nodes, operations};
-use crate::fleet::State;
+use crate::fleet::{Node, State};
 use crate::reconcilers::{gates, notify};
 
 /// How long a node is expected to take before one of the operation has shown it.
@@ -241,8 +241,7 @@ impl Seen {
         let nodes = self.invocations.iter().map(|invocation| {
             let node = invocation.node_id.parse::<NodeId>().ok().and_then(|id| state.find(&id));
             let node_state = match (invocation.state, node) {
-                (InvocationState::Pending, None) => NodeState::LeftOut,
-                (InvocationState::Pending, Some(node)) if node.is_retired() => NodeState::LeftOut,
+                (InvocationState::Pending, node) if node.is_none_or(Node::is_retired) => NodeState::LeftOut,
                 (InvocationState::Pending, _) => invocation.released_at.map_or(NodeState::Waiting, NodeState::Released),
                 (InvocationState::Running, node) => {
                     let is_overdue = invocation.progress.as_ref().and_then(|progress| progress.back_by).is_some_and(|back_by| back_by < now);

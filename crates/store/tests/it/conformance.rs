@@ -609,7 +609,7 @@ pub async fn a_node_takes_a_part_of_a_rollout_only_when_it_was_released(database
     let mut tx = database.write().await.unwrap();
     tx.insert_operation(&operation, None, &parts).await.unwrap();
     assert_eq!(tx.find_operation(id).await.unwrap().as_ref(), Some(&operation));
-    assert_eq!(tx.list_open_operations().await.unwrap(), [operation.clone()]);
+    assert_eq!(tx.list_open_operations().await.unwrap(), std::slice::from_ref(&operation));
     assert_eq!(tx.claim_invocation(&nodes[0], 1, START).await.unwrap(), None);
     tx.release_parts(id, &[nodes[0].as_str(), nodes[1].as_str()], START).await.unwrap();
     let mut released = tx.list_nodes_with_invocations(InvocationState::Pending).await.unwrap();

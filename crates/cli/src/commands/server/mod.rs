@@ -9,6 +9,7 @@ mod document;
 mod exception;
 mod feed;
 mod key;
+mod lead;
 mod node;
 mod operation;
 mod organization;

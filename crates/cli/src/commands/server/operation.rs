@@ -46,7 +46,7 @@ enum OperationCommand {
     /// Begin an install on many nodes, in rings: what each lacks now, in exact versions
     Start {
         #[command(flatten)]
-        start: StartArguments,
+        start: Box<StartArguments>,
         #[command(flatten)]
         remote: Remote,
     },
@@ -129,17 +129,24 @@ struct StartArguments {
     /// Minutes after which nothing more begins
     #[arg(long, value_name = "MINUTES")]
     within: Option<u32>,
+    /// Begin, and do not follow it
+    #[arg(long)]
+    detach: bool,
+    #[command(flatten)]
+    approval: ApprovalArguments,
+    #[command(flatten)]
+    rate: RateArguments,
+}
+
+/// What a second person has to do with it.
+#[derive(clap::Args)]
+struct ApprovalArguments {
     /// Soaks are short, and freezes are overridden when a second person agrees
     #[arg(long)]
     emergency: bool,
     /// Nothing begins before a second person agrees
     #[arg(long)]
     needs_approval: bool,
-    /// Begin, and do not follow it
-    #[arg(long)]
-    detach: bool,
-    #[command(flatten)]
-    rate: RateArguments,
 }
 
 impl StartArguments {
@@ -158,8 +165,8 @@ impl StartArguments {
             targets: Some(targets),
             install: Some(InstallWish { only: self.only, reboot: Some(reboot), pause_updaters: true, ..InstallWish::default() }),
             rollout: rollout.transpose()?,
-            emergency: self.emergency,
-            needs_approval: self.needs_approval,
+            emergency: self.approval.emergency,
+            needs_approval: self.approval.needs_approval,
             windows: self.window,
             within_minutes: self.within,
             ..CreateOperation::new(OperationKind::Install, Vec::new())

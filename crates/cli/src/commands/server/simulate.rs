@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::simulate::{Drawing, Herd, Phase, Plan, Progress, Simulation};
+use ::simulate::{Drawing, Herd, Installs, Phase, Plan, Progress, Simulation};
 use agent::inventory;
 use agent::root::Root;
 use anyhow::Context;
@@ -47,6 +47,9 @@ pub struct Arguments {
     /// At the end all nodes lose their connections and come back within so many seconds
     #[arg(long, value_name = "SECONDS")]
     herd: Option<u64>,
+    /// At the end every node waits for an install that somebody begins, and says that it did it
+    #[arg(long)]
+    installs: bool,
     /// The server's process on this machine, to measure its CPU time and memory
     #[arg(long, value_name = "PID")]
     server_pid: Option<u32>,
@@ -100,10 +103,14 @@ async fn simulate(arguments: &Arguments, plan: Plan, printer: &Printer) -> anyho
     if arguments.check_ins > 0 {
         phases.push(simulation.check_in(arguments.check_ins).await?);
     }
-    let mut figures = Figures { phases, herd: None };
+    let mut figures = Figures { phases, herd: None, installs: None };
     if let Some(seconds) = arguments.herd {
         printer.note(format!("the herd wakes within {seconds} s"));
         figures.herd = Some(simulation.herd(arguments.changes + 1, Duration::from_secs(seconds)).await?);
+    }
+    if arguments.installs {
+        printer.note("every node waits for an install");
+        figures.installs = Some(simulation.carry_out_installs().await?);
     }
     match arguments.format {
         Format::Json => printer.json(&figures)?,
@@ -120,11 +127,12 @@ async fn simulate(arguments: &Arguments, plan: Plan, printer: &Printer) -> anyho
 struct Figures {
     phases: Vec<Phase>,
     herd: Option<Herd>,
+    installs: Option<Installs>,
 }
 
 fn print(figures: &Figures, printer: &Printer) {
     let optional = |figure: Option<f64>, digits: usize| figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.digits$}"));
-    let rows = figures.phases.iter().chain(figures.herd.as_ref().map(|herd| &herd.phase)).map(|phase| {
+    let rows = figures.phases.iter().chain(figures.herd.as_ref().map(|herd| &herd.phase)).chain(figures.installs.as_ref().map(|installs| &installs.phase)).map(|phase| {
         [
             phase.name.clone(),
             phase.n_done.to_string(),
@@ -138,6 +146,10 @@ fn print(figures: &Figures, printer: &Printer) {
         ]
     });
     printer.table(["phase", "done", "per s", "p50 ms", "p99 ms", "bytes sent", "received", "per server cpu s", "server peak MiB"], rows);
+    if let Some(installs) = &figures.installs {
+        let Installs { n_installs, n_repeated, n_at_work_at_most, .. } = installs;
+        printer.line(format!("{n_installs} installs were carried out, at most {n_at_work_at_most} at once; {n_repeated} ends were told again"));
+    }
     if let Some(herd) = &figures.herd {
         printer.line(format!(
             "the herd found the server away {} times, was asked to come later {} times, and {} acknowledged reports are lost",

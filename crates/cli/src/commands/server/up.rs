@@ -21,9 +21,10 @@ use store::operations::InvocationState;
 use store::{Database, StoreError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::data_folder::{DataFolder, Endpoint};
+use super::lead::Lease;
 use crate::clock::{self, SystemClock};
 use crate::commands::scan;
 use crate::exit::Exit;
@@ -109,8 +110,14 @@ pub fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
 async fn serve(arguments: &Arguments, folder: &DataFolder, printer: &Printer) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("failed to wait for signals")?;
     let mut terminate = signal(SignalKind::terminate()).context("failed to wait for signals")?;
-    let listener = bind(arguments.listen).await?;
     let database = open_database(arguments, folder).await?;
+    let holder = format!("{} {}", inventory::host_name(&Root::new("/")), std::process::id());
+    let mut lost = tokio::select! {
+        led = lead(arguments, &database, &holder, printer) => led?,
+        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+    };
+    let listener = bind(arguments.listen).await?;
     let address = listener.local_addr().context("failed to read the server's own address")?;
     let names = server_names(arguments, address);
     let given_certificate = arguments.tls_certificate.clone().zip(arguments.tls_key.clone()).map(|(certificate, key)| GivenCertificate { certificate, key });
@@ -168,6 +175,11 @@ async fn serve(arguments: &Arguments, folder: &DataFolder, printer: &Printer) ->
             if arguments.no_local_node { std::future::pending().await } else { node.work().await }
         } => None,
         ended = &mut server => Some(ended),
+        () = async { match &mut lost { Some(lost) => drop(lost.await), None => std::future::pending().await } } => {
+            // What is under way may be done by another server from now on.
+            folder.unpublish();
+            return Err(Failure::new("this server leads no more: its lease in the database could not be renewed", "start it again; it stands by until it is needed").into());
+        }
         _ = interrupt.recv() => None,
         _ = terminate.recv() => None,
     };
@@ -186,8 +198,24 @@ async fn serve(arguments: &Arguments, folder: &DataFolder, printer: &Printer) ->
     if let Err(error) = app.save().await {
         tracing::warn!(%error, "when nodes were last heard of could not be saved");
     }
+    if lost.is_some()
+        && let Err(error) = Lease::give_back(&database, &holder).await
+    {
+        tracing::warn!(%error, "the lease of the leader could not be given back; it ends by itself");
+    }
     database.close().await;
     result?
+}
+
+/// Waits until this server leads, where others may share its database. Who stands by listens nowhere: whatever balances
+/// between servers sees which one leads.
+async fn lead(arguments: &Arguments, database: &Database, holder: &str, printer: &Printer) -> anyhow::Result<Option<oneshot::Receiver<()>>> {
+    if arguments.database.is_none() {
+        return Ok(None);
+    }
+    let lease = Lease::new(database.clone(), holder.to_owned());
+    lease.wait(printer).await.context("failed to ask which server leads")?;
+    Ok(Some(lease.keep()))
 }
 
 /// Renews the server's certificates long before they expire.
