@@ -65,6 +65,11 @@ impl Harness {
         Self { router: server::http::router(app.clone()), app, clock, operator, token, folder }
     }
 
+    /// The server's folder.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// Lets a node report.
     pub async fn report(&self, inventory: Inventory) -> NodeId {
         reports::record_own(&self.app, &inventory).await.unwrap()

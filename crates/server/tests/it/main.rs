@@ -4,9 +4,11 @@
 mod api;
 mod baselines;
 mod console;
+mod documents;
 mod exceptions;
 mod feeds;
 mod harness;
 mod keys;
+mod notifications;
 mod reports;
 mod verdicts;
