@@ -167,7 +167,7 @@ impl Server {
         Ok(created["code"].as_str().context("an activation has a code")?.to_owned())
     }
 
-    fn simulate(&self, root: &Path, n_nodes: u32, more: &[&str]) -> anyhow::Result<Child> {
+    pub(super) fn simulate(&self, root: &Path, n_nodes: u32, more: &[&str]) -> anyhow::Result<Child> {
         let mut command = Command::new(&self.fettle);
         command.args(["simulate", "--format", "json", "--server", &self.url(), "--activation", &self.activation(n_nodes)?, "--nodes", &n_nodes.to_string()]);
         command.args(["--server-pid", &self.process.0.id().to_string(), "--root"]).arg(root).args(more);
@@ -187,7 +187,7 @@ fn start(fettle: &Path, data: &Path, database: Option<&str>) -> anyhow::Result<R
 }
 
 /// Waits for a simulation; what it printed.
-fn end(simulation: Child) -> anyhow::Result<Value> {
+pub(super) fn end(simulation: Child) -> anyhow::Result<Value> {
     let output = simulation.wait_with_output()?;
     ensure!(output.status.success(), "the simulation failed: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).context("a simulation prints JSON")

@@ -6,6 +6,7 @@ mod fleet;
 mod index;
 mod install;
 mod queries;
+mod rollouts;
 mod rpm;
 mod scan;
 
@@ -52,6 +53,8 @@ enum Part {
     Install,
     /// Lists, compliance and start of a server with up to a million nodes
     Queries,
+    /// Planning rollouts and windows, and an operation over a simulated fleet
+    Rollouts,
 }
 
 /// Measures what was asked for.
@@ -83,6 +86,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if wanted(Part::Queries) {
         queries::run()?;
+    }
+    if wanted(Part::Rollouts) {
+        rollouts::run(&root()?, arguments.nodes)?;
     }
     Ok(())
 }

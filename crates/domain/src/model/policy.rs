@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::node::Allows;
 use crate::model::plan::Hooks;
 use crate::model::platform::OperatingSystem;
 use crate::model::rollout::Rollout;
@@ -160,6 +161,22 @@ impl Policy {
     }
 }
 
+/// How a node's own configuration differs from what a policy needs, a sentence each. Only the node's owner can mend it: no
+/// server may make an agent do what that does not allow.
+pub fn drift(policy: &Policy, allows: Allows) -> Vec<String> {
+    let Allows { install, reboot, hooks } = allows;
+    let needed = [
+        (policy.install.is_some() && !install, "install", "it installs"),
+        (policy.install.is_some() && policy.reboot != PolicyReboot::Never && !reboot, "reboot", "it boots nodes"),
+        (policy.hooks.names().next().is_some() && !hooks, "hooks", "it runs hooks"),
+    ];
+    needed
+        .into_iter()
+        .filter(|(is_missing, ..)| *is_missing)
+        .map(|(_, word, why)| format!("the node does not allow `{word}`, and the policy {} needs it: {why}", policy.name))
+        .collect()
+}
+
 /// The policies that are for a node: the first acts, the others are shadowed by it.
 pub fn policies_of<'a>(policies: impl Iterator<Item = &'a Policy>, node: &impl Selectable) -> Vec<&'a Policy> {
     let mut found: Vec<_> = policies.filter(|policy| policy.targets.selects(node)).collect();
@@ -183,6 +200,9 @@ mod tests {
         let policies =
             [policy("bbb", 0, "{everyone: true}"), policy("aaa", 0, "{everyone: true}"), policy("web", 10, "{tags: {role: web}}"), policy("dbs", 10, "{tags: {role: db}}")];
         let names = |tags: &[(&str, &str)]| policies_of(policies.iter(), &Tagged("mi-1", tags)).into_iter().map(|policy| policy.name.as_str()).collect::<Vec<_>>().join(" ");
+        let installs = policy("all", 0, "{everyone: true}\ninstall: {schedule: daily 02:00}");
+        assert_eq!(drift(&installs, Allows { install: true, reboot: false, hooks: false }), ["the node does not allow `reboot`, and the policy all needs it: it boots nodes"]);
+        assert_eq!(drift(&policies[0], Allows::SCAN), Vec::<String>::new());
         assert_eq!(names(&[("role", "web")]), "web aaa bbb");
         assert_eq!(names(&[]), "aaa bbb");
     }

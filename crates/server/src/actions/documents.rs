@@ -248,10 +248,16 @@ fn next_times(intent: &Intent, clocks: &BTreeMap<String, ClockRecord>) -> Vec<Ne
     }
 }
 
+/// A sentence as a part of another.
+fn lower(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
 fn summary(intent: &Intent) -> String {
     match intent {
         Intent::Policy(policy) => {
-            let timing = |verb: &str, timing: &domain::model::policy::Timing| format!("{verb} {}", timing.recurrence().words());
+            let timing = |verb: &str, timing: &domain::model::policy::Timing| format!("{verb} {}", lower(&timing.recurrence().words()));
             let parts = policy.scan.iter().map(|scan| timing("scan", scan)).chain(policy.install.iter().map(|install| timing("install", install)));
             let rings: Vec<_> = policy.rollout.rings.iter().map(|ring| ring.name.as_str()).collect();
             let rings = if rings.is_empty() { String::new() } else { format!("; rings {}", rings.join(", ")) };

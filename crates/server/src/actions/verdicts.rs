@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use domain::fleet::ContextId;
-use domain::model::compliance::Counts;
+use domain::model::compliance::{Counts, Verdict};
 use domain::model::time::Timestamp;
 use store::StoreError;
 use store::verdicts::{VerdictAssignment, VerdictRecord, minute_of};
@@ -14,6 +14,7 @@ use crate::App;
 use crate::actions::nodes::find_number;
 use crate::actions::{ActionError, Caller, end_of_day, page_limit};
 use crate::fleet::{Node, Present, State};
+use crate::reconcilers::notify;
 
 /// Verdicts of one transaction.
 const BATCH: usize = 5000;
@@ -22,6 +23,8 @@ const BATCH: usize = 5000;
 pub(crate) struct Recorded {
     /// Of each node, by number, what its last record says; 0 when there is none.
     signatures: Vec<u64>,
+    /// Of each node, whether its last record says that it is not compliant.
+    non_compliant: Vec<bool>,
     assignments: HashMap<VerdictAssignment, u32>,
 }
 
@@ -48,24 +51,38 @@ pub async fn record(app: &App) -> Result<usize, StoreError> {
             recorded.signatures[record.node_number as usize] = signature(record);
         }
     }
+    let mut new = Vec::new();
+    for record in &changed {
+        let is_bad = record.verdict == Verdict::NonCompliant;
+        let was_bad = std::mem::replace(&mut recorded.non_compliant[record.node_number as usize], is_bad);
+        if is_bad && !was_bad {
+            new.push(record.node_number);
+        }
+    }
+    if !new.is_empty() {
+        notify::tell_non_compliant(app, &new, present.now).await?;
+    }
     Ok(changed.len())
 }
 
 async fn load(app: &App) -> Result<Recorded, StoreError> {
     let mut tx = app.database().read().await?;
     let assignments = tx.list_verdict_assignments().await?.into_iter().zip(0..).collect();
-    let mut signatures = Vec::new();
+    let (mut signatures, mut non_compliant) = (Vec::new(), Vec::new());
     for record in tx.list_last_verdicts().await? {
         let at = record.node_number as usize;
         signatures.resize(signatures.len().max(at + 1), 0);
         signatures[at] = signature(&record);
+        non_compliant.resize(signatures.len(), false);
+        non_compliant[at] = record.verdict == Verdict::NonCompliant;
     }
-    Ok(Recorded { signatures, assignments })
+    Ok(Recorded { signatures, non_compliant, assignments })
 }
 
 /// The verdicts that are others than those written down, and what judges that never did before.
 fn changes(state: &State, recorded: &mut Recorded, present: &Present) -> (Vec<VerdictRecord>, Vec<(u32, VerdictAssignment)>) {
     recorded.signatures.resize(state.nodes.len(), 0);
+    recorded.non_compliant.resize(state.nodes.len(), false);
     let minute = minute_of(present.now);
     let mut new = Vec::new();
     // Nodes are judged alike where they are in one context.

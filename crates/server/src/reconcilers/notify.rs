@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use domain::model::channel::{Channel, Destination, Event};
-use domain::model::time::{DAY_MS, Timestamp};
+use domain::model::time::{DAY_MS, HOUR_MS, Timestamp};
 use hmac::{Hmac, KeyInit, Mac};
 use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
@@ -15,6 +15,7 @@ use store::notifications::Notification;
 use store::{StoreError, WriteTx};
 
 use crate::App;
+use crate::actions::{Caller, exceptions};
 
 /// How often it is looked whether there are news to send.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -24,15 +25,23 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const SENT_MAX: u32 = 100;
 /// The wait before the second attempt; it doubles with each.
 const FIRST_PAUSE_MS: i64 = 10_000;
+/// How often it is looked which decisions end soon.
+const EXPIRY_PERIOD: Duration = Duration::from_hours(1);
+/// Most names of nodes in one piece of news.
+const NAMES_MAX: usize = 20;
 /// News are kept for so long, and tried for a day.
 const KEPT_MS: i64 = 30 * DAY_MS;
 
 /// Sends what is due, for as long as the server runs.
 pub async fn run(app: App) {
     let mut period = tokio::time::interval(PERIOD);
+    let mut hour = tokio::time::interval(EXPIRY_PERIOD);
     loop {
-        period.tick().await;
-        if let Err(error) = send_due(&app).await {
+        let done = tokio::select! {
+            _ = period.tick() => send_due(&app).await.map(|_| ()),
+            _ = hour.tick() => tell_expiring(&app).await,
+        };
+        if let Err(error) = done {
             tracing::warn!(%error, "notifications could not be sent");
         }
     }
@@ -66,6 +75,37 @@ pub(crate) fn notification(app: &App, channel: &str, event: Event, news: &str, s
         sent_at: None,
         failure: None,
     }
+}
+
+/// Tells that nodes are not compliant any more: together, and no more than once an hour.
+pub(crate) async fn tell_non_compliant(app: &App, numbers: &[u32], now: Timestamp) -> Result<(), StoreError> {
+    let names: Vec<_> = {
+        let state = app.fleet().read();
+        numbers.iter().take(NAMES_MAX).filter_map(|number| state.nodes.get(*number as usize)).map(|node| node.name.clone()).collect()
+    };
+    let subject = if numbers.len() == 1 { format!("{} is not compliant any more", names.join(", ")) } else { format!("{} nodes are not compliant any more", numbers.len()) };
+    let more = if numbers.len() > names.len() { format!(" and {} more", numbers.len() - names.len()) } else { String::new() };
+    let news = format!("not compliant in hour {}", now.as_millis() / HOUR_MS);
+    let mut tx = app.database().write().await?;
+    tell(app, &mut tx, &[], Event::NonCompliant, &news, &subject, &format!("{}{more}", names.join(", ")), now).await?;
+    tx.commit().await
+}
+
+/// Tells that decisions end soon: exceptions within two weeks, each once.
+pub async fn tell_expiring(app: &App) -> Result<(), StoreError> {
+    let now = app.now();
+    let ending = exceptions::list_ending(app, &Caller::of("fettle"));
+    if ending.is_empty() {
+        return Ok(());
+    }
+    let mut tx = app.database().write().await?;
+    for (of, exception) in ending {
+        let subject = format!("the exception for {} ends on {}", exception.patch, exception.until);
+        let detail = format!("{} answers for it: {}. It is of {of}.", exception.owner, exception.reason);
+        let news = format!("exception {of} {} {}", exception.patch, exception.until);
+        tell(app, &mut tx, &[], Event::Expiring, &news, &subject, &detail, now).await?;
+    }
+    tx.commit().await
 }
 
 /// Sends what is due once.

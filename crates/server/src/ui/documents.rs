@@ -95,7 +95,7 @@ fn editor(kind: IntentKind, text: &str, session: &BrowserSession) -> Markup {
     html! {
         form.stack method="post" action={ "/documents/" (kind.plural()) } {
             (layout::form_token(session))
-            label { "Document" textarea.code name="document" rows="22" spellcheck="false" required { (text) } }
+            label { "The document, as YAML" textarea name="document" rows="22" spellcheck="false" required { (text) } }
             label { "Why, for those who read the versions later" input name="reason" maxlength="1000"; }
             div.actions { button.primary name="preview" value="yes" { "Show what changes" } button name="save" value="yes" { "Save" } }
         }
@@ -150,7 +150,7 @@ pub async fn show(State(app): State<App>, session: BrowserSession, Path((kind, n
 fn facts(document: &DocumentToday) -> Markup {
     html! {
         p { (document.summary) }
-        dl {
+        dl.facts {
             dt { "State" } dd { (document.state) }
             @if let Some(nodes) = document.nodes { dt { "Nodes" } dd { (nodes) } }
             @for next in &document.next {

@@ -472,8 +472,12 @@ fn change_table(changes: &[Change]) -> Markup {
 pub async fn agent(State(app): State<App>, session: BrowserSession, Path(id): Path<String>) -> Result<Html<String>, PageError> {
     let (today, _) = nodes::find(&app, &session.caller, &id).await?;
     let events = nodes::list_events(&app, &session.caller, &id, &ListPage::default()).await?;
+    let (policies, drift) = nodes::policies_of(&app, &session.caller, &id)?;
     let now = app.now();
     let body = html! {
+        @if !drift.is_empty() {
+            section.notice { h2 { "This node is not as its policy needs it" } ul { @for difference in &drift { li { (difference) } } } p { "Its owner can mend that: add the words to " code { "allows" } " in its agent.yaml, and start the agent again." } }
+        }
         div.columns {
             section.card {
                 h2 { "Agent" }
@@ -481,6 +485,15 @@ pub async fn agent(State(app): State<App>, session: BrowserSession, Path(id): Pa
                     dt { "Heard of" } dd { (parts::presence(today.presence)) " " @if let Some(at) = today.seen_at { (parts::ago(at, now)) } }
                     dt { "Version" } dd { (today.agent_version.as_deref().unwrap_or("the server itself looks after this machine")) }
                     dt { "Allows" } dd { (today.allows.words()) span.quiet { ", by the node's own configuration" } }
+                    dt { "Policy" } dd {
+                        @match policies.split_first() {
+                            None => "none is for this node",
+                            Some((acting, shadowed)) => {
+                                a href={ "/documents/policies/" (acting) } { (acting) } " acts"
+                                @if !shadowed.is_empty() { span.quiet { ", and shadows " (shadowed.join(", ")) ": its precedence is higher, or its name comes first" } }
+                            }
+                        }
+                    }
                     dt { "Certificate" } dd { @if let Some(at) = today.certificate_expires_at { "expires " time datetime=(at) { (at) } } @else { "none" } }
                     dt { "Joined" } dd { (parts::ago(today.enrolled_at, now)) }
                     dt { "Id" } dd { code { (today.id) } }

@@ -84,22 +84,27 @@ pub async fn show(State(app): State<App>, session: BrowserSession, Path(id): Pat
         (rollout(&operation, &today, &form, now))
         @if is_going_on {
             div.notice role="status" {
-                p { "It is going on; this page follows it. A node that is asked to stop does so at the end of the step that it is in." }
-                (form("cancel", &html! { button { "Stop" } }))
+                @if today.state == "RUNNING" { p { "It is going on; this page follows it. A node that is asked to stop does so at the end of the step that it is in." } }
+                div.actions {
+                    @if today.state == "RUNNING" && operation.rollout.is_some() { (form("pause", &html! { button { "Pause" } })) }
+                    (form("cancel", &html! { button { "Stop for good" } }))
+                }
             }
         }
         @if is_agreeable {
             div.notice { p { "Nothing has changed yet. Each node does exactly this, or says why it cannot." } (form("agree", &html! { button.primary { "Install exactly this" } })) }
         }
         @if n_nodes > parts_of_nodes.len() { p.quiet { "The " (parts_of_nodes.len()) " most telling of " (n_nodes) " nodes: those that failed, then those at work, then those that wait." } }
-        @for part in &parts_of_nodes {
+        @if parts_of_nodes.len() > CARDS_MAX { (table(&id, &parts_of_nodes, &today, now)) } @else { @for part in &parts_of_nodes {
             @let take_back = form("rollback", &html! { input type="hidden" name="node" value=(part.invocation.node_id); button { "Take back" } });
             (card(&id, part, &today, &take_back, now))
-        }
+        } }
     };
     Ok(layout::page(heading(&operation.kind), Section::Operations, &session, &body))
 }
 
+/// Up to so many nodes, each is shown with all there is to say.
+const CARDS_MAX: usize = 10;
 /// Most nodes that a page shows.
 const NODES_SHOWN_MAX: usize = 50;
 
@@ -163,7 +168,6 @@ fn rollout(operation: &OperationRecord, today: &RolloutToday, form: &dyn Fn(&str
         @if !by_reason.is_empty() {
             section.card { h2 { "Why nodes wait" } ul { @for (words, n) in &by_reason { li { (parts::number_of(*n, "node ", "nodes ")) (words) } } } }
         }
-        @if today.state == "RUNNING" && operation.rollout.is_some() { div.actions { (verb("pause", "Pause")) } }
     }
 }
 
@@ -199,18 +203,45 @@ fn heading(kind: &str) -> &'static str {
     }
 }
 
-fn card(id: &str, part: &Part, today: &RolloutToday, take_back: &Markup, now: Timestamp) -> Markup {
-    let Part { name, invocation, plan, receipt: came } = part;
+/// Many nodes, a row each.
+fn table(id: &str, parts_of_nodes: &[Part], today: &RolloutToday, now: Timestamp) -> Markup {
+    let row = |part: &Part| {
+        let Part { name, invocation, receipt: came, .. } = part;
+        let hold = today.holds.get(&invocation.node_id).map(|hold| hold.words(|at| at.to_string()));
+        html! { tr {
+            td { a href={ "/nodes/" (invocation.node_id) } { (name) } }
+            td data-label="Ring" { @if let Some(ring) = today.rings.get(invocation.ring as usize) { (ring.name) } }
+            td data-label="State" { (node_badge(invocation, today)) }
+            td data-label="What there is to say" { @if let Some(words) = invocation.message.clone().or_else(|| operations::doing(invocation, now)).or(hold) { (words) } }
+            td data-label="Receipt" { @if came.is_some() { a href={ "/operations/" (id) "/receipts/" (invocation.node_id) } { "Download" } } }
+        } }
+    };
+    html! {
+        section.card.flush { div.scroll { table.cards {
+            caption { "Nodes" }
+            thead { tr { th { "Node" } th { "Ring" } th { "State" } th { "What there is to say" } th { "Receipt" } } }
+            tbody { @for part in parts_of_nodes { (row(part)) } }
+        } } }
+    }
+}
+
+fn node_badge(invocation: &InvocationRecord, today: &RolloutToday) -> Markup {
     let (class, sign, words) = match invocation.state {
+        InvocationState::Pending if today.holds.contains_key(&invocation.node_id) => ("", "…", "waits"),
         InvocationState::Pending => ("note", "…", "waits for the node"),
         InvocationState::Running => ("note", "▸", "at work"),
         InvocationState::Succeeded => ("good", "✓", "done"),
         InvocationState::Failed => ("bad", "✕", "not done"),
         InvocationState::Cancelled => ("doubt", "■", "stopped"),
     };
+    parts::badge(class, sign, words)
+}
+
+fn card(id: &str, part: &Part, today: &RolloutToday, take_back: &Markup, now: Timestamp) -> Markup {
+    let Part { name, invocation, plan, receipt: came } = part;
     html! {
         section.card {
-            h2 { a href={ "/nodes/" (invocation.node_id) } { (name) } " " (parts::badge(class, sign, words)) }
+            h2 { a href={ "/nodes/" (invocation.node_id) } { (name) } " " (node_badge(invocation, today)) }
             @if let Some(message) = &invocation.message { p { (message) } }
             @if let Some(hold) = today.holds.get(&invocation.node_id) { p { (hold.words(|at| at.to_string())) } }
             @if let Some(doing) = operations::doing(invocation, now) { p { (doing) } }

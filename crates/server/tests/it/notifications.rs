@@ -5,8 +5,12 @@ use std::net::TcpListener;
 use std::sync::mpsc;
 
 use axum::http::StatusCode;
+use domain::model::time::DAY_MS;
 use serde_json::json;
+use server::actions::verdicts;
 use server::reconcilers::notify;
+use testkit::clock::START;
+use testkit::inventories;
 
 use crate::harness::Harness;
 
@@ -137,4 +141,23 @@ async fn what_cannot_be_sent_says_why() {
     save(&harness, "schema: channel/v1\nname: far\nto: {smtp: {server: 'mail.example.org:25', from: a@b.c, to: [d@e.f], plain: true}}\n").await;
     let tried = harness.post("/api/v1/documents/channels/far/test", "null", &[]).await.json();
     assert_eq!(tried["failure"], "only a mail server on this machine may do without encryption");
+}
+
+#[tokio::test]
+async fn nodes_that_are_not_compliant_and_decisions_that_end_are_told_once() {
+    let harness = Harness::new().await;
+    save(&harness, "schema: channel/v1\nname: ops\nto: {slack: {url_secret: nowhere}}\n").await;
+    for name in ["web-1", "web-2"] {
+        harness.report(inventories::debian(name, 20, 3, START)).await;
+    }
+    let until = &START.plus_millis(5 * DAY_MS).to_string()[..10];
+    let exception = json!({ "patch": "pkg-0000", "decision": "REJECT", "owner": "ada", "reason": "it breaks the till", "until": until, "tags": { "team": "shop" } });
+    assert!(harness.post("/api/v1/exceptions", &exception.to_string(), &[]).await.status.is_success());
+    for _ in 0..2 {
+        verdicts::record(&harness.app).await.unwrap();
+        notify::tell_expiring(&harness.app).await.unwrap();
+    }
+    let news = harness.get("/api/v1/notifications").await.json();
+    let told: Vec<_> = news.as_array().unwrap().iter().map(|news| news["subject"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(told, [format!("the exception for pkg-0000 ends on {until}"), "2 nodes are not compliant any more".to_owned()]);
 }

@@ -291,6 +291,8 @@ fn state_words(state: &str) -> String {
     state.to_lowercase().replace('_', " ")
 }
 
+/// Up to so many nodes, each is told.
+const TOLD_MAX: usize = 20;
 /// Between two looks at an operation.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -300,14 +302,16 @@ fn watch(id: &str, remote: &Remote, printer: &Printer) -> anyhow::Result<Operati
         let (mut told, mut names) = (BTreeMap::new(), BTreeMap::new());
         loop {
             let operation = client.operation(id).await?;
-            for ring in operation.rings.iter().filter(|_| operation.rings.len() > 1) {
+            for ring in operation.rings.iter().filter(|_| operation.rings.len() > 1 || operation.invocations.len() > TOLD_MAX) {
                 let words = format!("{}, {} of {} succeeded, {} failed", ring.words, ring.succeeded, ring.nodes, ring.failed);
                 if told.get(&ring.name) != Some(&words) {
                     printer.note(format!("ring {}: {words}", ring.name));
                     told.insert(ring.name.clone(), words);
                 }
             }
-            for invocation in &operation.invocations {
+            // Of many nodes only those are told that end badly: the rings say the rest.
+            let is_told = |invocation: &&Invocation| operation.invocations.len() <= TOLD_MAX || invocation.state == "FAILED";
+            for invocation in operation.invocations.iter().filter(is_told) {
                 if !names.contains_key(&invocation.node_id) {
                     let name = client.node(&invocation.node_id).await.map_or_else(|_| invocation.node_id.clone(), |detail| detail.node.name);
                     names.insert(invocation.node_id.clone(), name);
@@ -361,11 +365,21 @@ fn print(operation: &Operation, remote: &Remote, printer: &Printer) -> anyhow::R
         printer.table(["ring", "state", "nodes", "at work", "succeeded", "failed", "wait", "gate"], rows);
         printer.line("");
     }
-    let rows = operation.invocations.iter().map(|invocation| {
+    // Of many nodes those that wait for the same are one line, and those that are done none.
+    let is_many = operation.invocations.len() > TOLD_MAX;
+    let is_shown = |invocation: &&Invocation| !is_many || (invocation.hold.is_none() && invocation.state != "SUCCEEDED");
+    let rows = operation.invocations.iter().filter(is_shown).map(|invocation| {
         let ring = invocation.ring.clone().unwrap_or_default();
         [invocation.node_id.clone(), ring, words(invocation), invocation.message.clone().unwrap_or_default()]
     });
     printer.table(["node", "ring", "state", "what there is to say"], rows);
+    let mut waiting = BTreeMap::<&str, usize>::new();
+    for hold in operation.invocations.iter().filter(|_| is_many).filter_map(|invocation| invocation.hold.as_ref()) {
+        *waiting.entry(&hold.words).or_default() += 1;
+    }
+    for (words, n) in waiting {
+        printer.line(format!("{n} nodes: {words}"));
+    }
     Ok(())
 }
 
