@@ -19,6 +19,13 @@ ALTER TABLE invocations ADD COLUMN released_at BIGINT;
 ALTER TABLE invocations ADD COLUMN n_undelivered BIGINT NOT NULL DEFAULT 0;
 UPDATE invocations SET released_at = 0 WHERE operation_id IN (SELECT id FROM operations WHERE rollout IS NULL);
 
+-- What is asked of nodes, once for all that are asked the same; `invocations.work` is its digest, or the work itself in
+-- operations of before.
+CREATE TABLE works (
+    digest TEXT PRIMARY KEY,
+    work TEXT NOT NULL
+);
+
 CREATE TABLE intents (
     kind TEXT NOT NULL,
     name TEXT NOT NULL,

@@ -1,6 +1,7 @@
 //! Operations and their invocations: work that was asked for, node by node.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use domain::model::digest::Digest;
 use domain::model::id::{NodeId, OperationId};
@@ -76,8 +77,8 @@ pub struct NewPart {
     pub node_id: NodeId,
     /// Its ring.
     pub ring: u32,
-    /// What is asked of it beyond what the operation's kind says.
-    pub work: Option<String>,
+    /// What is asked of it beyond what the operation's kind says; nodes that are asked the same share it.
+    pub work: Option<Arc<str>>,
     /// Why it is left out from the start.
     pub left_out: Option<String>,
 }
@@ -138,6 +139,15 @@ impl WriteTx {
         .bind(document(&operation.course))
         .bind(operation.policy.as_deref());
         self.execute(statement).await?;
+        let mut digests = HashMap::<Arc<str>, String>::new();
+        for work in parts.iter().filter_map(|part| part.work.as_ref()) {
+            if !digests.contains_key(work) {
+                let digest = Digest::of(work.as_bytes()).to_string();
+                let statement = sql("INSERT INTO works (digest, work) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING").bind(&digest).bind(&**work);
+                self.execute(statement).await?;
+                digests.insert(work.clone(), digest);
+            }
+        }
         let released_at = operation.rollout.is_none().then_some(operation.requested_at.as_millis());
         let row = |part: &NewPart| -> [Value; 8] {
             let state = if part.left_out.is_some() { InvocationState::Cancelled } else { InvocationState::Pending };
@@ -146,7 +156,7 @@ impl WriteTx {
                 part.node_id.as_str().into(),
                 state.code().into(),
                 i64::from(part.ring).into(),
-                part.work.clone().into(),
+                part.work.as_ref().and_then(|work| digests.get(work).cloned()).into(),
                 released_at.into(),
                 part.left_out.clone().into(),
                 part.left_out.is_some().then_some(operation.requested_at.as_millis()).into(),
@@ -162,7 +172,7 @@ impl WriteTx {
         let lock = dialect::claim_lock(self);
         let running = "SELECT 1 FROM invocations AS run WHERE run.node_id = $1 AND run.state = $3 AND run.work IS NOT NULL";
         let may_begin = format!("released_at IS NOT NULL AND NOT EXISTS ({running})");
-        let statement = sql(format!("SELECT operation_id, work FROM invocations WHERE node_id = $1 AND state = $2 AND {may_begin} ORDER BY operation_id LIMIT 1{lock}"))
+        let statement = sql(format!("SELECT operation_id FROM invocations WHERE node_id = $1 AND state = $2 AND {may_begin} ORDER BY operation_id LIMIT 1{lock}"))
             .bind(node_id.as_str())
             .bind(InvocationState::Pending.code())
             .bind(InvocationState::Running.code());
@@ -175,7 +185,7 @@ impl WriteTx {
             .bind(id.as_str())
             .bind(node_id.as_str());
         self.execute(statement).await?;
-        let work = row.get("work")?;
+        let work = self.find_work(&id, node_id.as_str()).await?;
         let kind = self.optional(sql("SELECT kind FROM operations WHERE id = $1").bind(id.as_str())).await?;
         kind.map(|row| Ok(Claimed { operation_id: id, kind: row.get("kind")?, work })).transpose()
     }
@@ -361,7 +371,9 @@ impl ReadTx {
 
     /// What is asked of a node.
     pub async fn find_work(&mut self, id: &OperationId, node_id: &str) -> Result<Option<String>, StoreError> {
-        let row = self.optional(sql("SELECT work FROM invocations WHERE operation_id = $1 AND node_id = $2").bind(id.as_str()).bind(node_id)).await?;
+        let text = "SELECT COALESCE(works.work, invocations.work) AS work FROM invocations LEFT JOIN works ON works.digest = invocations.work \
+             WHERE operation_id = $1 AND node_id = $2";
+        let row = self.optional(sql(text).bind(id.as_str()).bind(node_id)).await?;
         row.map_or(Ok(None), |row| row.get("work"))
     }
 

@@ -66,7 +66,7 @@ fn operation(root: &Path, n_nodes: u32) -> anyhow::Result<()> {
     let cpu_s = after.cpu_s - before.cpu_s;
     println!(
         "{}",
-        json!({ "what": format!("an operation over {n_nodes} nodes"), "seconds": seconds, "seconds_until_it_was_asked_for": seconds_to_begin, "server_cpu_s": cpu_s, "cores": cpu_s / seconds, "at_work_at_most": installs["n_at_work_at_most"], "dispatch_ms": latencies })
+        json!({ "what": format!("an operation over {n_nodes} nodes"), "server_mib_before": before.peak_mib, "seconds": seconds, "seconds_until_it_was_asked_for": seconds_to_begin, "server_cpu_s": cpu_s, "cores": cpu_s / seconds, "at_work_at_most": installs["n_at_work_at_most"], "dispatch_ms": latencies })
     );
     Ok(())
 }

@@ -469,6 +469,13 @@ impl Fleet {
         states
     }
 
+    /// The newer versions that a list lacks.
+    pub fn missing(&self, list: ListId) -> impl Iterator<Item = VersionNumber> {
+        let context = &self.contexts[self.lists.context(list).at()];
+        let is_missing = |number: &u32| context.bytes[*number as usize].state() == Some(PatchState::Missing);
+        self.lists.numbers(list).into_iter().filter(is_missing).filter_map(|number| context.about.get(&number).copied())
+    }
+
     /// Counts a list again from its standings: what the index says must equal it.
     pub fn recount(&self, list: ListId) -> Counts {
         let bytes = &self.contexts[self.lists.context(list).at()].bytes;

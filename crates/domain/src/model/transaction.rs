@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::package::InstalledPackage;
 
 /// A version that is wanted on a node.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
     /// Package name.

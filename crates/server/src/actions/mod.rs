@@ -18,7 +18,7 @@ pub mod reboot_locks;
 pub mod reports;
 pub mod sessions;
 pub mod verdicts;
-mod works;
+pub(crate) mod works;
 
 use domain::model::id::SessionId;
 use domain::model::time::Timestamp;

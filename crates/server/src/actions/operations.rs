@@ -1,6 +1,7 @@
 //! Operations: asking nodes for work, and what became of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use api::page::Cursor;
 use api::v1::node::ListPage;
@@ -110,6 +111,8 @@ async fn insert(
         request_digest: digest.to_string(),
     };
     let seed = new.policy.as_deref().map_or(operation.id.as_str(), |policy| policy.split(", version").next().unwrap_or(policy));
+    // What nodes share is written once.
+    let mut texts = HashMap::<usize, Arc<str>>::new();
     let parts: Vec<_> = {
         let state = app.fleet().read();
         let ring_of = |id: &NodeId| {
@@ -117,15 +120,18 @@ async fn insert(
             let wished = node.all_tags().get(RING_TAG).map(|(_, ring)| *ring);
             u32::try_from(rollout.ring_of(&state.placed(node), wished, seed)).ok()
         };
-        let part = |(id, work): (&NodeId, NodeWork)| {
+        let mut part = |(id, work): (&NodeId, NodeWork)| {
             let (work, left_out) = match work {
                 NodeWork::Nothing => (None, None),
-                NodeWork::Install(work) => (Some(serde_json::to_string(&work).expect("work has text keys only")), None),
+                NodeWork::Install(work) => {
+                    let text = || serde_json::to_string(&*work).expect("work has text keys only").into();
+                    (Some(texts.entry(Arc::as_ptr(&work).addr()).or_insert_with(text).clone()), None)
+                }
                 NodeWork::LeftOut(why) => (None, Some(why)),
             };
             NewPart { node_id: id.clone(), ring: ring_of(id).unwrap_or(0), work, left_out }
         };
-        new.nodes.iter().zip(works).map(part).collect()
+        new.nodes.iter().zip(works).map(&mut part).collect()
     };
     let mut tx = app.database().write().await?;
     // The same request may have come meanwhile.

@@ -1,6 +1,7 @@
 //! What an operation asks of each node: exact versions and how they are installed, or the run that is taken back.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use api::v1::exception::GrantException;
 use api::v1::operation::{HookNames, InstallWish};
@@ -18,7 +19,7 @@ use domain::model::transaction::{Action, Change};
 
 use crate::App;
 use crate::actions::{ActionError, Caller, exceptions, inventories, nodes};
-use crate::fleet::Node;
+use crate::fleet::{Node, State};
 
 /// Most names of what to install.
 const ONLY_MAX: usize = 100;
@@ -26,11 +27,11 @@ const NAME_LENGTH_MAX: usize = 128;
 
 /// What is asked of one node.
 #[derive(Debug, Clone)]
-pub enum NodeWork {
+pub(crate) enum NodeWork {
     /// What the operation's kind says.
     Nothing,
     /// An install.
-    Install(Box<InstallWork>),
+    Install(Arc<InstallWork>),
     /// It is left out, for this reason.
     LeftOut(String),
 }
@@ -46,8 +47,9 @@ pub async fn of_install(app: &App, caller: &Caller, ids: &[NodeId], wish: &Insta
     if [list.is_some(), !wish.only.is_empty(), wish.plan.is_some()].into_iter().filter(|given| *given).count() > 1 {
         return Err(ActionError::invalid("install", "give one of `only`, `override_list` and `plan`: each says what is installed"));
     }
-    // Nodes with the same packages that are judged alike lack the same.
+    // Nodes with the same packages that are judged alike lack the same, and those that lack the same share what is asked.
     let mut missing = HashMap::<ListId, Vec<Change>>::new();
+    let mut shared = HashMap::<Vec<Change>, Arc<InstallWork>>::new();
     let mut works = Vec::with_capacity(ids.len());
     for id in ids {
         match check_allowed(app, id, &terms) {
@@ -57,22 +59,30 @@ pub async fn of_install(app: &App, caller: &Caller, ids: &[NodeId], wish: &Insta
             }
             allowed => allowed?,
         }
-        let work = if let Some(plan) = &wish.plan {
-            agreed_work(app, plan, id).await?
-        } else {
-            let changes = match &list {
-                Some(list) => listed_changes(app, id, list).await?,
-                None => missing_changes(app, caller, id, &wish.only, &mut missing).await?,
-            };
-            InstallWork { changes, terms: terms.clone(), ..InstallWork::default() }
+        if let Some(plan) = &wish.plan {
+            works.push(NodeWork::Install(Arc::new(agreed_work(app, plan, id).await?)));
+            continue;
+        }
+        let changes = match &list {
+            Some(list) => listed_changes(app, id, list).await?,
+            None => missing_changes(app, caller, id, &wish.only, &mut missing).await?,
         };
-        let is_empty = work.changes.is_empty() && may_leave_out;
-        works.push(if is_empty { NodeWork::LeftOut("left out: nothing is missing".to_owned()) } else { NodeWork::Install(Box::new(work)) });
+        if changes.is_empty() && may_leave_out {
+            works.push(NodeWork::LeftOut("left out: nothing is missing".to_owned()));
+            continue;
+        }
+        let work = shared.entry(changes).or_insert_with_key(|changes| Arc::new(InstallWork { changes: changes.clone(), terms: terms.clone(), ..InstallWork::default() }));
+        works.push(NodeWork::Install(work.clone()));
     }
     Ok(works)
 }
 
+/// The exact versions that a node lacks now: from the index, which every page shows; names of what is wanted are looked for
+/// in all there is to say of its patches.
 async fn missing_changes(app: &App, caller: &Caller, id: &NodeId, only: &[String], known: &mut HashMap<ListId, Vec<Change>>) -> Result<Vec<Change>, ActionError> {
+    if only.is_empty() {
+        return Ok(missing_now(&app.current_fleet(app.now()), id));
+    }
     let list = app.fleet().read().find(id).and_then(Node::list);
     if let Some(changes) = list.and_then(|list| known.get(&list)) {
         return Ok(changes.clone());
@@ -83,6 +93,18 @@ async fn missing_changes(app: &App, caller: &Caller, id: &NodeId, only: &[String
         known.insert(list, changes.clone());
     }
     Ok(changes)
+}
+
+/// The exact versions that a node lacks.
+pub(crate) fn missing_now(state: &State, id: &NodeId) -> Vec<Change> {
+    let change = |number| {
+        let key = state.index.versions.key(number);
+        Change { name: key.name.to_owned(), architecture: key.architecture.to_owned(), version: key.version.to_owned() }
+    };
+    let list = state.find(id).and_then(Node::list);
+    let mut changes: Vec<_> = list.into_iter().flat_map(|list| state.index.missing(list)).map(change).collect();
+    changes.sort();
+    changes
 }
 
 /// What a rollback asks of each node. The versions that go are held back there until someone lifts that.
@@ -103,7 +125,7 @@ pub async fn of_rollback(app: &App, caller: &Caller, ids: &[NodeId], operation_i
             let version = (step.name.clone(), step.to.clone().unwrap_or_default());
             held_back.entry(version).or_default().push(id.to_string());
         }
-        works.push(NodeWork::Install(Box::new(InstallWork { takes_back: Some(operation_id.to_string()), terms: terms.clone(), ..InstallWork::default() })));
+        works.push(NodeWork::Install(Arc::new(InstallWork { takes_back: Some(operation_id.to_string()), terms: terms.clone(), ..InstallWork::default() })));
     }
     for ((name, version), nodes) in held_back {
         let exception = GrantException {

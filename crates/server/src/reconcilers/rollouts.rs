@@ -21,7 +21,7 @@ use domain::model::window::CutoffBehavior;
 use store::operations::{InvocationRecord, InvocationState, OperationRecord};
 
 use crate::App;
-use crate::actions::{ActionError, Caller, nodes, operations};
+use crate::actions::{ActionError, Caller, nodes, operations, works};
 use crate::fleet::{Node, State};
 use crate::reconcilers::{gates, notify};
 
@@ -332,6 +332,13 @@ impl Seen {
         for id in of_list.into_values() {
             let work = app.database().read().await?.find_work(&self.operation.id, id).await?;
             let work: InstallWork = work.and_then(|work| serde_json::from_str(&work).ok()).unwrap_or_default();
+            let is_missing = |node: &NodeId| {
+                let missing = works::missing_now(&app.current_fleet(app.now()), node);
+                work.changes.iter().all(|change| missing.binary_search(change).is_ok())
+            };
+            if id.parse().is_ok_and(|id| is_missing(&id)) {
+                continue;
+            }
             let (_, report) = nodes::find(app, &caller, id).await?;
             let rows = report.map(|report| report.patches).unwrap_or_default();
             for change in &work.changes {

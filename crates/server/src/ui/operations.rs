@@ -3,20 +3,24 @@
 use std::collections::BTreeMap;
 
 use api::v1::node::ListPage;
-use api::v1::operation::{CreateOperation, InstallWish, OperationKind};
+use api::v1::operation::{CreateOperation, HookNames, InstallWish, OperationKind};
 use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use domain::decide::plan_rollout::RingState;
+use domain::model::baseline::parse_document;
+use domain::model::intent::IntentKind;
 use domain::model::plan::Plan;
 use domain::model::receipt::Receipt;
+use domain::model::rollout::Rollout;
+use domain::model::selector::Selector;
 use domain::model::time::Timestamp;
 use maud::{Markup, html};
 use store::operations::{InvocationRecord, InvocationState, OperationRecord};
 
 use crate::App;
 use crate::actions::operations::{RolloutToday, Verb};
-use crate::actions::{ActionError, nodes, operations};
+use crate::actions::{ActionError, documents, nodes, operations, organization};
 use crate::http::BrowserSession;
 use crate::ui::errors::{PageError, cross_site};
 use crate::ui::layout::{self, Section};
@@ -36,7 +40,7 @@ pub async fn list(State(app): State<App>, session: BrowserSession, Query(query):
     let (found, next_cursor) = operations::list(&app, &session.caller, &query).await?;
     let now = app.now();
     let body = html! {
-        div.title { h1 { "Operations" } }
+        div.title { h1 { "Operations" } a.button href="/operations/new" { "Patch many nodes" } }
         section.card.flush {
             @if found.is_empty() { div.empty { p { "Nothing was asked of any node yet." } } } @else {
                 div.scroll { table.cards {
@@ -57,12 +61,83 @@ pub async fn list(State(app): State<App>, session: BrowserSession, Query(query):
     Ok(layout::page("Operations", Section::Operations, &session, &body))
 }
 
+/// Patch now, for many nodes.
+pub async fn new(State(app): State<App>, session: BrowserSession) -> Html<String> {
+    let tree = organization::read(&app, &session.caller);
+    let choose = |words: &str, name: &str, names: &[&String]| {
+        html! { @if names.len() > 1 { label { (words) select name=(name) { option value="" { "any" } @for known in names { option { (known) } } } } } }
+    };
+    let windows = documents::list(&app, &session.caller, IntentKind::Window).await.unwrap_or_default();
+    let body = html! {
+        div.title { div { div.crumbs { a href="/operations" { "Operations" } } h1 { "Patch many nodes" } } }
+        p.quiet { "Each node gets what it lacks now, in exact versions. Nodes that lack nothing, or do not allow installs, are left out." }
+        form.stack method="post" action="/operations" {
+            (layout::form_token(&session))
+            section.card {
+                h2 { "Which nodes" }
+                div.fields {
+                    label { "Tagged" input name="tags" placeholder="env=prod, role=web"; }
+                    (choose("In the unit", "unit", &tree.units.iter().map(|unit| &unit.name).collect::<Vec<_>>()))
+                    (choose("In the account", "account", &tree.accounts.iter().map(|account| &account.name).collect::<Vec<_>>()))
+                    (choose("In the region", "region", &tree.regions.iter().map(|region| &region.name).collect::<Vec<_>>()))
+                }
+                label.check { input type="checkbox" name="everyone"; " Every node" }
+            }
+            section.card {
+                h2 { "How" }
+                div.fields {
+                    label { "Nodes boot" select name="reboot" { option value="IF_NEEDED" { "when something needs it" } option value="NEVER" { "never" } option value="ALWAYS" { "in any case" } } }
+                    label { "Hook before" input name="before" placeholder="a name in their agent.yaml"; }
+                    label { "Hook at the end" input name="at_exit"; }
+                    @if !windows.is_empty() { label { "Only inside the window" select name="window" { option value="" { "any time" } @for window in &windows { option { (window.name) } } } } }
+                }
+                label { "Rings, soaks and gates, as YAML; without any, as many at once and as many errors as AWS's Patch now has by the number of nodes"
+                    textarea name="rollout" rows="6" spellcheck="false" placeholder="rings:\n  - {name: canary, percent: 5, soak_minutes: 30}\n  - {name: rest}" {}
+                }
+                label.check { input type="checkbox" name="emergency"; " An emergency: short soaks, and through freezes when a second person agrees" }
+                label.check { input type="checkbox" name="needs_approval"; " Nothing begins before a second person agrees" }
+                div.actions { button.primary { "Begin" } }
+            }
+        }
+    };
+    layout::page("Patch many nodes", Section::Operations, &session, &body)
+}
+
+/// Begins an install on many nodes.
+pub async fn create(State(app): State<App>, session: BrowserSession, form: FormPairs) -> Result<Response, PageError> {
+    let list = |name: &str| Some(form.value(name).to_owned()).filter(|value| !value.is_empty()).into_iter().collect::<Vec<_>>();
+    let text = form.value("rollout").trim();
+    let rollout = (!text.is_empty()).then(|| parse_document::<Rollout>(text)).transpose().map_err(|error| ActionError::invalid("rollout", error.to_string()))?;
+    let targets = Selector {
+        everyone: form.has("everyone"),
+        units: list("unit"),
+        accounts: list("account"),
+        regions: list("region"),
+        tags: parts::parse_tags(form.value("tags")).map_err(|message| ActionError::invalid("tags", message))?,
+        ..Selector::default()
+    };
+    let word = |name: &str| list(name).into_iter().next();
+    let hooks = HookNames { before: word("before"), after: None, at_exit: word("at_exit") };
+    let body = CreateOperation {
+        targets: Some(targets),
+        install: Some(InstallWish { reboot: word("reboot"), hooks, pause_updaters: true, ..InstallWish::default() }),
+        rollout,
+        emergency: form.has("emergency"),
+        needs_approval: form.has("needs_approval"),
+        windows: list("window"),
+        ..CreateOperation::new(OperationKind::Install, Vec::new())
+    };
+    request(&app, &session, &form, body).await
+}
+
 /// What became of an operation, node by node.
 pub async fn show(State(app): State<App>, session: BrowserSession, Path(id): Path<String>) -> Result<Html<String>, PageError> {
     let found = operations::find(&app, &session.caller, &id).await?;
     let today = operations::explain(&app, &found).await?;
     let (operation, invocations) = found;
     let n_nodes = invocations.len();
+    // Of few nodes each says it itself.
+    let failures = if n_nodes > CARDS_MAX { failures_by_cause(&invocations) } else { BTreeMap::new() };
     let invocations = most_telling(invocations);
     let mut parts_of_nodes = Vec::with_capacity(invocations.len());
     for invocation in invocations {
@@ -81,7 +156,7 @@ pub async fn show(State(app): State<App>, session: BrowserSession, Path(id): Pat
             span.quiet { "requested by " (operation.requested_by) ", " (parts::ago(operation.requested_at, now)) }
         }
         @if let Some(policy) = &operation.policy { p.quiet { "Of " (policy) "." } }
-        (rollout(&operation, &today, &form, now))
+        (rollout(&operation, &today, &failures, &form, now))
         @if is_going_on {
             div.notice role="status" {
                 @if today.state == "RUNNING" { p { "It is going on; this page follows it. A node that is asked to stop does so at the end of the step that it is in." } }
@@ -108,6 +183,16 @@ const CARDS_MAX: usize = 10;
 /// Most nodes that a page shows.
 const NODES_SHOWN_MAX: usize = 50;
 
+/// The first line of what failed nodes said, and how many said it.
+fn failures_by_cause(invocations: &[InvocationRecord]) -> BTreeMap<String, u32> {
+    let mut by_cause = BTreeMap::new();
+    for invocation in invocations.iter().filter(|invocation| invocation.state == InvocationState::Failed) {
+        let words = invocation.message.as_deref().and_then(|message| message.lines().next()).unwrap_or("it said nothing");
+        *by_cause.entry(words.to_owned()).or_default() += 1;
+    }
+    by_cause
+}
+
 /// Those that a person looks for first.
 fn most_telling(mut invocations: Vec<InvocationRecord>) -> Vec<InvocationRecord> {
     if invocations.len() > NODES_SHOWN_MAX {
@@ -124,7 +209,7 @@ fn most_telling(mut invocations: Vec<InvocationRecord>) -> Vec<InvocationRecord>
 }
 
 /// Rings, why it stands still, and what a person can do.
-fn rollout(operation: &OperationRecord, today: &RolloutToday, form: &dyn Fn(&str, &Markup) -> Markup, now: Timestamp) -> Markup {
+fn rollout(operation: &OperationRecord, today: &RolloutToday, failures: &BTreeMap<String, u32>, form: &dyn Fn(&str, &Markup) -> Markup, now: Timestamp) -> Markup {
     let course = &operation.course;
     let verb = |path: &str, words: &str| form(path, &html! { button { (words) } });
     let mut by_reason = BTreeMap::<String, u32>::new();
@@ -132,6 +217,9 @@ fn rollout(operation: &OperationRecord, today: &RolloutToday, form: &dyn Fn(&str
         *by_reason.entry(hold.words(|at| at.to_string())).or_default() += 1;
     }
     html! {
+        @if !failures.is_empty() {
+            section.card { h2 { "Why nodes failed" } ul { @for (words, n) in failures { li { (parts::number_of(*n, "node: ", "nodes: ")) (words) } } } }
+        }
         @if let Some(halt) = &course.halted {
             div.notice role="status" {
                 p { strong { "Halted " (parts::ago(halt.at, now)) ": " } (halt.cause.words()) ". Nodes that had not begun are as they were." }

@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use anyhow::Context;
 use api::v1::node::ListPage;
-use api::v1::operation::{CreateOperation, InstallWish, Invocation, Operation, OperationKind};
+use api::v1::operation::{CreateOperation, Invocation, Operation, OperationKind};
 use clap::Subcommand;
 use domain::model::baseline::parse_document;
 use domain::model::rollout::Rollout;
 use domain::model::selector::Selector;
 
 use super::node::find_ids;
+use super::patch::How;
 use super::remote::{PageArguments, Remote};
 use crate::clock;
-use crate::commands::install;
+use crate::commands::install::{self, Wish};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::printer::{Format, Printer};
@@ -114,24 +115,22 @@ struct StartArguments {
     /// Nodes of this region
     #[arg(long)]
     region: Vec<String>,
-    /// Only these: packages, advisories, CVEs
-    #[arg(long, value_name = "NAME")]
-    only: Vec<String>,
     /// Rings, soaks and gates: the YAML of a policy's `rollout`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["concurrency", "errors"])]
     rollout: Option<PathBuf>,
     /// Nodes begin only inside this window; may be given more than once
     #[arg(long, value_name = "NAME")]
     window: Vec<String>,
-    /// Whether nodes boot: if-needed, never, always, or a time such as 2026-12-01T02:00:00Z
-    #[arg(long, value_name = "RULE", default_value = "if-needed")]
-    reboot: String,
     /// Minutes after which nothing more begins
     #[arg(long, value_name = "MINUTES")]
     within: Option<u32>,
     /// Begin, and do not follow it
     #[arg(long)]
     detach: bool,
+    #[command(flatten)]
+    wish: Wish,
+    #[command(flatten)]
+    how: How,
     #[command(flatten)]
     approval: ApprovalArguments,
     #[command(flatten)]
@@ -159,11 +158,10 @@ impl StartArguments {
             let text = std::fs::read_to_string(&file).with_context(|| Failure::new(format!("failed to read `{}`", file.display()), hint))?;
             parse_document(&text).map_err(|error| Failure::new(format!("`{}` is no rollout: {error}", file.display()), error.hint().unwrap_or(hint).to_owned()).into())
         });
-        let reboot = if self.reboot.starts_with(|c: char| c.is_ascii_digit()) { self.reboot } else { self.reboot.to_ascii_uppercase().replace('-', "_") };
         let targets = Selector { everyone: self.everyone, units: self.unit, accounts: self.account, regions: self.region, tags, ..Selector::default() };
         Ok(self.rate.limit(CreateOperation {
             targets: Some(targets),
-            install: Some(InstallWish { only: self.only, reboot: Some(reboot), pause_updaters: true, ..InstallWish::default() }),
+            install: Some(self.how.wish(&self.wish)?),
             rollout: rollout.transpose()?,
             emergency: self.approval.emergency,
             needs_approval: self.approval.needs_approval,

@@ -104,7 +104,7 @@ pub struct How {
 
 impl How {
     /// The request, with what is to be installed.
-    fn wish(&self, wish: &Wish) -> anyhow::Result<InstallWish> {
+    pub fn wish(&self, wish: &Wish) -> anyhow::Result<InstallWish> {
         let read = |path: &PathBuf| std::fs::read_to_string(path).with_context(|| Failure::new(format!("failed to read `{}`", path.display()), "give the file of a list"));
         let code = |word: &str| Some(word.to_ascii_uppercase().replace('-', "_"));
         Ok(InstallWish {
