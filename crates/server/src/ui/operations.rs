@@ -254,7 +254,7 @@ fn rollout(operation: &OperationRecord, today: &RolloutToday, failures: &BTreeMa
             } } }
         }
         @if !by_reason.is_empty() {
-            section.card { h2 { "Why nodes wait" } ul { @for (words, n) in &by_reason { li { (parts::number_of(*n, "node ", "nodes ")) (words) } } } }
+            section.card { h2 { "Why nodes wait" } ul { @for (words, n) in &by_reason { li { (parts::number_of(*n, "node: ", "nodes: ")) (words) } } } }
         }
     }
 }
@@ -274,7 +274,7 @@ fn ring_badge(state: &RingState) -> Markup {
         RingState::Waiting => ("", "…", "waits"),
         RingState::Running => ("note", "▸", "running"),
         RingState::Soaking { .. } => ("note", "◷", "soaking"),
-        RingState::AtGate => ("note", "⌛", "at its gate"),
+        RingState::AtGate => ("note", "▷", "at its gate"),
         RingState::Passed => ("good", "✓", "passed"),
         RingState::Skipped => ("doubt", "»", "skipped"),
     };
