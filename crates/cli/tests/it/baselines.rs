@@ -7,6 +7,8 @@ use crate::harness::{Ended, Up, run};
 const CAREFUL: &str = "schema: baseline/v1\nname: careful\noperating_system: DEBIAN\napproval_rules:\n- approve_after_days: 7\n";
 const ASSIGNMENTS: &str = "schema: assignments/v1\ndefaults:\n  DEBIAN: careful\npatch_groups:\n- name: web\n  operating_system: DEBIAN\n  baseline: careful\n";
 
+const POLICY: &str = "schema: policy/v1\nname: shop\nprecedence: 5\ntargets: {everyone: true}\nbaselines: {DEBIAN: careful}\nscan: {schedule: daily 01:00}\nwindows: [night]\n";
+
 #[test]
 fn files_are_planned_applied_and_exported() {
     let (folder, cache) = (testkit::folder(), testkit::folder());
@@ -44,7 +46,20 @@ fn files_are_planned_applied_and_exported() {
     check(&ask(&["baseline", "diff", "careful", "1", "3"]), 0, &[]);
     check(&ask(&["baseline", "approvals", "careful", "--on", "2099-12-31"]), 0, &["PRODUCT"]);
 
-    check(&ask(&["export", "--to", &copies.display().to_string()]), 0, &["2 documents are in"]);
+    // A policy comes after the window and the baseline that it names, whatever its file is called.
+    fs::write(files.join("careful.yaml"), CAREFUL).unwrap();
+    fs::write(files.join("a-policy.yaml"), POLICY).unwrap();
+    fs::write(files.join("window.yaml"), "schema: window/v1\nname: night\nschedule: daily 22:00\nduration_hours: 4\n").unwrap();
+    check(&apply(&["--plan"]), 2, &["make the window night", "make the policy shop", "  + precedence: 5"]);
+    check(&apply(&[]), 0, &["2 changes applied"]);
+    check(&apply(&["--plan"]), 0, &["nothing to do"]);
+    fs::write(files.join("a-policy.yaml"), POLICY.replace('5', "6")).unwrap();
+    check(&apply(&["--plan"]), 2, &["change the policy shop", "  - precedence: 5", "  + precedence: 6"]);
+    fs::write(files.join("a-policy.yaml"), POLICY.replace("daily 01:00", "dayly 01:00")).unwrap();
+    check(&apply(&[]), 1, &["a-policy.yaml` cannot be used", "`dayly 01:00` is no schedule"]);
+    fs::write(files.join("a-policy.yaml"), POLICY).unwrap();
+
+    check(&ask(&["export", "--to", &copies.display().to_string()]), 0, &["4 documents are in"]);
     check(&ask(&["apply", "--plan", "-f", &copies.display().to_string()]), 0, &["nothing to do"]);
     assert_eq!(fs::read_to_string(copies.join("assignments.yaml")).unwrap(), "schema: assignments/v1\ndefaults:\n  DEBIAN: careful\n");
 

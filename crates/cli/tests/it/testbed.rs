@@ -25,12 +25,12 @@ fn five_nodes_live_through_a_partition_a_killed_server_and_a_reboot() {
 
     // A partition: late, then silent; what was found meanwhile comes in its order.
     fleet.bed.partition("n2");
+    fleet.wait_for_presence("n2", "late");
     for number in 1..=3 {
         fleet.bed.shell("n2", &format!("mkdir -p /etc/fettle/inventory.d && echo '{{\"change\": {number}}}' > /etc/fettle/inventory.d/test.json"));
         let kept = format!("grep -l test /var/lib/fettle-agent/contents/* | xargs grep -l 'change.:{number}' && ls /var/lib/fettle-agent/outbox/");
         wait_for("a kept report", || (!fleet.bed.shell("n2", &format!("{kept} || true")).is_empty()).then_some(()));
     }
-    fleet.wait_for_presence("n2", "late");
     fleet.wait_for_presence("n2", "silent");
     assert_eq!(fleet.node("n1").unwrap()["presence"], "online", "the others are not touched");
     let before = fleet.reports("n2").len();

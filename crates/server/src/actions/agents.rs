@@ -360,7 +360,8 @@ pub async fn finish_order(app: &App, agent: &Agent, result: &OrderResult) -> Res
     // A refused order may name anything; only operations of this node can be ended by it.
     let Ok(id) = result.operation_id.parse::<OperationId>() else { return Ok(()) };
     app.fleet().set_at_work(agent.number, false);
-    let is_cancelled = result.receipt.as_ref().is_some_and(|receipt| matches!(receipt.outcome, RunOutcome::Cancelled { .. }));
+    // What a node does not take is no failure of the work, as AWS's AccessDenied is none: it is left out, and says why.
+    let is_cancelled = result.refused || result.receipt.as_ref().is_some_and(|receipt| matches!(receipt.outcome, RunOutcome::Cancelled { .. }));
     let state = match (result.succeeded, is_cancelled) {
         (true, _) => InvocationState::Succeeded,
         (false, true) => InvocationState::Cancelled,

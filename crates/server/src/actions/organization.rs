@@ -97,7 +97,11 @@ pub async fn move_member(app: &App, caller: &Caller, member: &str, unit: &str) -
     }
     record(app, caller, &mut tx, "organization.move", member, &format!("into {unit}")).await?;
     tx.commit().await?;
-    app.fleet().write().organization = organization;
+    let mut state = app.fleet().write();
+    state.organization = organization;
+    if state.intents.choose_baselines() {
+        state.regroup_all(app.now());
+    }
     Ok(())
 }
 

@@ -235,10 +235,13 @@ impl State {
         if let Some(old) = self.nodes[node_number as usize].report.as_ref().map(|report| report.list) {
             self.index.leave(old);
         }
-        let node = &mut self.nodes[node_number as usize];
-        node.set_report(report);
+        self.nodes[node_number as usize].set_report(report);
+        if self.intents.choose_baselines() {
+            // What it runs is known now, and a policy may look at that.
+            self.regroup(node_number, now);
+        }
         if is_renewed {
-            rows.states.insert(node_number, node.state());
+            rows.states.insert(node_number, self.nodes[node_number as usize].state());
         }
         Ok(())
     }

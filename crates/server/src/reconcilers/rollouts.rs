@@ -23,6 +23,7 @@ use store::operations::{InvocationRecord, InvocationState, OperationRecord};
 use crate::App;
 use crate::actions::{ActionError, Caller, nodes, operations, works};
 use crate::fleet::{Node, State};
+use crate::http::chain;
 use crate::reconcilers::{gates, notify};
 
 /// How long a node is expected to take before one of the operation has shown it.
@@ -76,7 +77,7 @@ pub async fn run(app: App) {
             () = tokio::time::sleep(pause) => {}
             _ = sweep.tick() => match sweep_open(&app).await {
                 Ok(()) => {}
-                Err(error) => tracing::warn!(error = chain_of(&error), "open rollouts could not be listed"),
+                Err(error) => tracing::warn!(error = %chain(&error), "open rollouts could not be listed"),
             },
         }
         let now = app.now();
@@ -88,7 +89,7 @@ pub async fn run(app: App) {
                 Ok(Some(look_at)) => put_off(&app, &id, look_at),
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::error!(operation.id = %id, error = chain_of(&error), "a rollout could not be looked at; it is tried again");
+                    tracing::error!(operation.id = %id, error = %chain(&error), "a rollout could not be looked at; it is tried again");
                     put_off(&app, &id, now.plus_millis(RETRY_MS));
                 }
             }
@@ -96,17 +97,6 @@ pub async fn run(app: App) {
             tokio::time::sleep(began.elapsed() * 2).await;
         }
     }
-}
-
-/// An error with its causes.
-fn chain_of(error: &ActionError) -> String {
-    let mut words = error.to_string();
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        words = format!("{words}: {deeper}");
-        cause = deeper;
-    }
-    words
 }
 
 async fn sweep_open(app: &App) -> Result<(), ActionError> {
@@ -186,7 +176,7 @@ async fn ask_gate(app: App, id: OperationId, ring: usize, operation: OperationRe
             course.rings[ring].gate = Some(result.clone());
         });
         if let Err(error) = kept.await {
-            tracing::error!(operation.id = %id, error = chain_of(&error), "what a gate showed could not be kept; it is asked again");
+            tracing::error!(operation.id = %id, error = %chain(&error), "what a gate showed could not be kept; it is asked again");
         }
     }
     lock(&app.rollouts().asked).remove(&(id.clone(), ring));

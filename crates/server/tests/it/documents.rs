@@ -96,6 +96,13 @@ async fn a_policy_chooses_the_baselines_of_its_nodes() {
     save(&harness, POLICY).await;
     let nodes = harness.get("/api/v1/nodes?sort=name").await.json();
     assert_eq!(nodes["items"][0]["counts"]["missing"], 3);
+
+    // What a node runs is known with its first report, and counts from then on.
+    save(&harness, &POLICY.replace("{tags: {name: web-1}}", "{operating_systems: [DEBIAN]}\nbaselines: {DEBIAN: nothing}")).await;
+    harness.clock.advance_millis(1);
+    harness.report(inventories::debian("web-3", 20, 3, START)).await;
+    let nodes = harness.get("/api/v1/nodes?sort=name").await.json();
+    assert_eq!(nodes["items"].as_array().unwrap().iter().map(|node| node["counts"]["missing"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 0, 0]);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `fettle apply` and `fettle export`: baselines, and whom they judge, as files.
+//! `fettle apply` and `fettle export`: baselines, whom they judge, and what else operators want, as files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use api::client::{Client, ClientError};
 use api::v1::baseline::{AssignBaseline, Assignment, SaveBaseline};
+use api::v1::document::SaveDocument;
 use domain::decide::assign::{AssignmentsDocument, AssignmentsSchema, GroupAssignment};
 use domain::model::baseline::{Baseline, DOCUMENT_BYTES_MAX, parse_document};
+use domain::model::intent::{Intent, IntentKind};
 use domain::model::platform::OperatingSystem;
 
 use super::baseline::{parse, print_difference};
@@ -54,6 +56,8 @@ struct Wanted {
     /// By name, so that the order of files does not matter.
     baselines: BTreeMap<String, Baseline>,
     assignments: Option<AssignmentsDocument>,
+    /// Policies, windows and their kin.
+    intents: BTreeMap<(IntentKind, String), Intent>,
 }
 
 /// What a server has.
@@ -61,6 +65,7 @@ struct Present {
     /// By name.
     baselines: BTreeMap<String, PresentBaseline>,
     assignments: BTreeSet<Choice>,
+    intents: BTreeMap<(IntentKind, String), Intent>,
 }
 
 struct PresentBaseline {
@@ -79,7 +84,11 @@ enum Change {
     Create { name: String },
     Update { name: String },
     Assign { operating_system: String, patch_group: Option<String>, baseline: Option<String> },
+    Save { document: IntentKind, name: String },
 }
+
+/// Kinds of documents, those that others name first.
+const KINDS: [IntentKind; 5] = [IntentKind::Channel, IntentKind::Window, IntentKind::RebootGroup, IntentKind::Freeze, IntentKind::Policy];
 
 /// Brings a server to what files say. What they do not name stays, but for assignments, which one document
 /// says all of.
@@ -113,7 +122,16 @@ fn plan(wanted: &Wanted, present: &Present) -> anyhow::Result<Vec<Change>> {
             Some(_) => changes.push(Change::Update { name: name.clone() }),
         }
     }
-    let Some(document) = &wanted.assignments else { return Ok(changes) };
+    plan_assignments(wanted, present, &mut changes)?;
+    for kind in KINDS {
+        let of_kind = wanted.intents.iter().filter(|((of, _), intent)| *of == kind && present.intents.get(&(kind, intent.name().to_owned())) != Some(intent));
+        changes.extend(of_kind.map(|((document, name), _)| Change::Save { document: *document, name: name.clone() }));
+    }
+    Ok(changes)
+}
+
+fn plan_assignments(wanted: &Wanted, present: &Present, changes: &mut Vec<Change>) -> anyhow::Result<()> {
+    let Some(document) = &wanted.assignments else { return Ok(()) };
     let of_all = document.defaults.iter().map(|(system, name)| (system.code().to_owned(), None, name.clone()));
     let of_groups = document.patch_groups.iter().map(|group| (group.operating_system.code().to_owned(), Some(group.name.clone()), group.baseline.clone()));
     let chosen: BTreeSet<Choice> = of_all.chain(of_groups).collect();
@@ -125,7 +143,7 @@ fn plan(wanted: &Wanted, present: &Present) -> anyhow::Result<Vec<Change>> {
     changes.extend(undone.map(|(system, group, _)| Change::Assign { operating_system: system.clone(), patch_group: group.clone(), baseline: None }));
     let new = chosen.difference(&present.assignments).cloned();
     changes.extend(new.map(|(operating_system, patch_group, baseline)| Change::Assign { operating_system, patch_group, baseline: Some(baseline) }));
-    Ok(changes)
+    Ok(())
 }
 
 async fn carry_out(client: &Client, changes: &[Change], wanted: &Wanted, present: &Present, reason: &str) -> Result<(), ClientError> {
@@ -138,6 +156,10 @@ async fn carry_out(client: &Client, changes: &[Change], wanted: &Wanted, present
             Change::Assign { operating_system, patch_group, baseline } => {
                 let assign = AssignBaseline { operating_system: operating_system.clone(), patch_group: patch_group.clone(), baseline: baseline.clone() };
                 client.assign_baseline(&assign).await?;
+            }
+            Change::Save { document, name } => {
+                let document = wanted.intents[&(*document, name.clone())].to_yaml();
+                client.save_document(&SaveDocument { document, reason: reason.to_owned(), preview: false }).await?;
             }
         }
     }
@@ -158,6 +180,16 @@ fn print(changes: &[Change], wanted: &Wanted, present: &Present, printer: &Print
             Change::Assign { operating_system, patch_group, baseline } => {
                 let whom = patch_group.as_ref().map_or_else(|| format!("{operating_system}, by default"), |group| format!("the patch group {group} of {operating_system}"));
                 printer.line(format!("let {} judge {whom}", baseline.as_deref().unwrap_or("the default")));
+            }
+            Change::Save { document, name } => {
+                let key = (*document, name.clone());
+                let text = |intents: &BTreeMap<_, Intent>| intents.get(&key).map(Intent::to_yaml);
+                let (old, new) = (text(&present.intents), text(&wanted.intents).unwrap_or_default());
+                printer.line(format!("{} the {} {}", if old.is_some() { "change" } else { "make" }, document.noun(), printer.bold(name)));
+                let old = old.unwrap_or_default();
+                let is_in = |text: &str, line: &str| text.lines().any(|known| known == line);
+                old.lines().filter(|line| !is_in(&new, line)).for_each(|line| printer.line(format!("  - {line}")));
+                new.lines().filter(|line| !is_in(&old, line)).for_each(|line| printer.line(format!("  + {line}")));
             }
         }
     }
@@ -188,6 +220,9 @@ impl Wanted {
         let place = file.display();
         let text = fs::read_to_string(file).with_context(|| Failure::new(format!("failed to read `{place}`"), "give the path of a YAML or JSON file"))?;
         let schema = text.lines().find_map(|line| line.trim_start_matches(['{', ' ', '"']).strip_prefix("schema")).unwrap_or_default();
+        if text.len() <= DOCUMENT_BYTES_MAX && IntentKind::ALL.iter().any(|kind| schema.contains(&format!("{}/v", kind.noun()))) {
+            return self.add_intent(&text, file);
+        }
         if text.len() > DOCUMENT_BYTES_MAX || !schema.contains("assignments/") {
             let baseline = parse(&text, file)?;
             let name = baseline.name.clone();
@@ -207,14 +242,33 @@ impl Wanted {
     }
 }
 
+impl Wanted {
+    fn add_intent(&mut self, text: &str, file: &Path) -> anyhow::Result<()> {
+        let place = file.display();
+        let intent = Intent::parse(text).map_err(|error| {
+            let hint = error.hint().unwrap_or("see docs/guide/rollouts.md").to_owned();
+            anyhow::Error::new(error).context(Failure::new(format!("`{place}` cannot be used"), hint))
+        })?;
+        let (kind, name) = (intent.kind(), intent.name().to_owned());
+        match self.intents.insert((kind, name.clone()), intent) {
+            None => Ok(()),
+            Some(_) => Err(Failure::new(format!("`{place}`: the {} `{name}` is in another file too", kind.noun()), "leave one of them").into()),
+        }
+    }
+}
+
 impl Present {
     fn read(remote: &Remote) -> anyhow::Result<Self> {
-        let (details, assignments) = remote.ask(async |client| {
+        let (details, assignments, documents) = remote.ask(async |client| {
             let mut details = Vec::new();
             for baseline in client.list_baselines().await?.items {
                 details.push(client.baseline(&baseline.id).await?);
             }
-            Ok((details, client.list_assignments().await?))
+            let mut documents = Vec::new();
+            for kind in KINDS {
+                documents.extend(client.list_documents(kind.plural()).await?);
+            }
+            Ok((details, client.list_assignments().await?, documents))
         })?;
         let mut baselines = BTreeMap::new();
         for detail in details {
@@ -222,7 +276,9 @@ impl Present {
             baselines.insert(detail.baseline.name, PresentBaseline { id: detail.baseline.id, predefined: detail.baseline.predefined, document });
         }
         let assignments = assignments.into_iter().map(|Assignment { operating_system, patch_group, baseline }| (operating_system, patch_group, baseline)).collect();
-        Ok(Self { baselines, assignments })
+        let intents = documents.into_iter().map(|document| Intent::parse(&document.document).map(|intent| ((intent.kind(), document.name), intent)));
+        let intents = intents.collect::<Result<_, _>>().context("the server's answer does not read")?;
+        Ok(Self { baselines, assignments, intents })
     }
 }
 
@@ -235,6 +291,10 @@ pub fn export(arguments: &ExportArguments, printer: &Printer) -> anyhow::Result<
     let mut n_written = 1;
     for (name, known) in present.baselines.iter().filter(|(_, known)| !known.predefined) {
         write(&format!("{name}.yaml"), known.document.to_yaml())?;
+        n_written += 1;
+    }
+    for ((kind, name), intent) in &present.intents {
+        write(&format!("{}-{name}.yaml", kind.noun()), intent.to_yaml())?;
         n_written += 1;
     }
     let mut document = AssignmentsDocument { schema: AssignmentsSchema::V1, defaults: BTreeMap::new(), patch_groups: Vec::new() };

@@ -72,7 +72,7 @@ pub enum Command {
     Feed(feed::Arguments),
     /// Bring a running server to what a folder of documents says
     Apply(apply::ApplyArguments),
-    /// Write a running server's baselines, and whom they judge, as documents
+    /// Write a running server's baselines, whom they judge, policies, windows and their kin as documents
     Export(apply::ExportArguments),
     /// Load a server with thousands of simulated nodes, to see what it can carry
     Simulate(simulate::Arguments),
