@@ -145,7 +145,7 @@ impl Server {
     }
 
     /// Kills it as a power cut would, and starts it again.
-    fn restart(&mut self) -> anyhow::Result<()> {
+    pub(super) fn restart(&mut self) -> anyhow::Result<()> {
         self.process.0.kill()?;
         self.process.0.wait()?;
         self.process = start(&self.fettle, self.data.path(), self.database.as_deref())?;
@@ -154,6 +154,11 @@ impl Server {
 
     pub(super) fn cost(&self) -> anyhow::Result<ProcessCost> {
         self.process.cost()
+    }
+
+    /// Files and connections that it has open.
+    pub(super) fn n_open_files(&self) -> anyhow::Result<usize> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.process.0.id())).context("the process is there")?.count())
     }
 
     fn url(&self) -> String {
