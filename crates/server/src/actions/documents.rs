@@ -76,42 +76,41 @@ pub async fn save(app: &App, caller: &Caller, request: &SaveDocument) -> Result<
         }
         before
     };
-    let changes = changes(app, before.as_ref(), &intent);
-    let newest = app.database().read().await?.list_intent_versions(kind, &name).await?.first().map_or(0, |version| version.version);
-    let named = NamedIntent { intent: intent.clone(), version: newest + 1, changed_by: caller.actor.clone(), changed_at: now };
     let is_same = before.as_ref().is_some_and(|before| before.intent == intent);
+    let changes = if is_same { Vec::new() } else { changes(app, before.as_ref(), &intent) };
+    let newest = app.database().read().await?.list_intent_versions(kind, &name).await?.first().map_or(0, |version| version.version);
+    let named = NamedIntent { intent, version: newest + 1, changed_by: caller.actor.clone(), changed_at: now };
     if is_same || request.preview {
         let shown = before.filter(|_| is_same).unwrap_or(named);
         let clocks = clocks(app).await?;
         return Ok(SavedDocument { document: today(&app.fleet().read(), &shown, &clocks, now), changes });
     }
-    let version = IntentVersion {
-        kind,
-        name: name.clone(),
-        version: named.version,
-        document: Some(intent.to_yaml()),
-        changed_by: caller.actor.clone(),
-        changed_at: now,
-        reason: reason.to_owned(),
-    };
+    let version =
+        IntentVersion { kind, name, version: named.version, document: Some(named.intent.to_yaml()), changed_by: caller.actor.clone(), changed_at: now, reason: reason.to_owned() };
+    let detail = format!("version {}: {reason}", named.version);
+    put_in_force(app, version, before.as_ref(), Some(&named), detail).await?;
+    let clocks = clocks(app).await?;
+    Ok(SavedDocument { document: today(&app.fleet().read(), &named, &clocks, now), changes })
+}
+
+/// Writes a version with its clocks and its audit entry; from then on it is what holds.
+async fn put_in_force(app: &App, version: IntentVersion, before: Option<&NamedIntent>, after: Option<&NamedIntent>, detail: String) -> Result<(), ActionError> {
+    let IntentVersion { kind, ref name, changed_at: now, .. } = version;
     let mut tx = app.database().write().await?;
     tx.insert_intent_version(&version).await?;
-    if let Some(before) = &before {
-        for (clock, _) in due::first_times(&before.intent, now) {
-            tx.delete_clock(&clock).await?;
-        }
+    for (clock, _) in before.into_iter().flat_map(|before| due::first_times(&before.intent, now)) {
+        tx.delete_clock(&clock).await?;
     }
-    for (clock, next_at) in due::first_times(&intent, now) {
+    for (clock, next_at) in after.into_iter().flat_map(|after| due::first_times(&after.intent, now)) {
         if let Some(next_at) = next_at {
             tx.upsert_clock(&ClockRecord { name: clock, next_at, last_note: None }).await?;
         }
     }
-    let detail = format!("version {}: {reason}", named.version);
-    tx.append_audit(&AuditEntry { at: now, actor: caller.actor.clone(), action: format!("{}.save", kind.noun()), subject: name.clone(), detail }).await?;
+    let action = format!("{}.{}", kind.noun(), if after.is_some() { "save" } else { "delete" });
+    tx.append_audit(&AuditEntry { at: now, actor: version.changed_by.clone(), action, subject: name.clone(), detail }).await?;
     tx.commit().await?;
-    app.fleet().write().place_intent(kind, &name, Some(named.clone()), now);
-    let clocks = clocks(app).await?;
-    Ok(SavedDocument { document: today(&app.fleet().read(), &named, &clocks, now), changes })
+    app.fleet().write().place_intent(kind, name, after.cloned(), now);
+    Ok(())
 }
 
 /// Takes a document out of force; its versions stay.
@@ -134,15 +133,7 @@ pub async fn delete(app: &App, caller: &Caller, kind: IntentKind, name: &str) ->
     }
     let version =
         IntentVersion { kind, name: name.to_owned(), version: named.version + 1, document: None, changed_by: caller.actor.clone(), changed_at: now, reason: "deleted".to_owned() };
-    let mut tx = app.database().write().await?;
-    tx.insert_intent_version(&version).await?;
-    for (clock, _) in due::first_times(&named.intent, now) {
-        tx.delete_clock(&clock).await?;
-    }
-    tx.append_audit(&AuditEntry { at: now, actor: caller.actor.clone(), action: format!("{}.delete", kind.noun()), subject: name.to_owned(), detail: String::new() }).await?;
-    tx.commit().await?;
-    app.fleet().write().place_intent(kind, name, None, now);
-    Ok(())
+    put_in_force(app, version, Some(&named), None, String::new()).await
 }
 
 /// Names that a document uses have to be there.
@@ -176,9 +167,6 @@ fn targets(intent: &Intent) -> Option<&Selector> {
 
 /// What a new version changes, a sentence each.
 fn changes(app: &App, before: Option<&NamedIntent>, after: &Intent) -> Vec<String> {
-    if before.is_some_and(|before| before.intent == *after) {
-        return Vec::new();
-    }
     let mut told = Vec::new();
     if let Some(selector) = targets(after) {
         let old: Vec<NodeId> = before.and_then(|before| targets(&before.intent)).map(|old| operations::nodes_of(app, old)).unwrap_or_default();

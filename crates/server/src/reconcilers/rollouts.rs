@@ -14,7 +14,7 @@ use domain::model::compliance::PatchState;
 use domain::model::id::{NodeId, OperationId};
 use domain::model::node::Presence;
 use domain::model::order::InstallWork;
-use domain::model::reboot_group::RebootLock;
+use domain::model::reboot_group::{RebootGroup, RebootLock};
 use domain::model::rollout::{Course, GateResult, HaltCause};
 use domain::model::time::Timestamp;
 use domain::model::window::CutoffBehavior;
@@ -221,6 +221,10 @@ impl Seen {
 
     /// What happens next, why each node waits, and the rules that it breaks.
     pub(crate) fn plan(&self, app: &App, now: Timestamp) -> (RolloutPlan, RolloutReport, Vec<String>) {
+        if self.is_early {
+            // Looked at again when what comes before it ends.
+            return (RolloutPlan::default(), RolloutReport::default(), Vec::new());
+        }
         let present = app.present_at(now);
         let state = app.fleet().read();
         let course = &self.operation.course;
@@ -256,7 +260,7 @@ impl Seen {
         });
         let nodes: Vec<_> = nodes.collect();
         let groups: Vec<_> =
-            groups.iter().map(|group| GroupState { name: &group.name, max_down: group.max_down, down_elsewhere: self.down_elsewhere(&state, &group.name, &nodes, now) }).collect();
+            groups.iter().map(|group| GroupState { name: &group.name, max_down: group.max_down, down_elsewhere: self.down_elsewhere(&state, group, &nodes, now) }).collect();
         let freezes: Vec<_> = freezes.iter().map(|freeze| FreezeState { name: &freeze.name, owner: &freeze.owner, until: freeze.until }).collect();
         let window_name = course.windows.join(" or ");
         let opening = (!course.windows.is_empty()).then(|| {
@@ -267,22 +271,17 @@ impl Seen {
         // The version of a policy changes nobody's minute.
         let seed = seed.split(", version").next().unwrap_or(seed);
         let input = RolloutInput { rollout: &rollout, course, nodes: &nodes, opening, freezes: &freezes, groups: &groups, expected_ms: self.expected_ms(), seed };
-        if self.is_early {
-            // Looked at again when what comes before it ends.
-            return (RolloutPlan::default(), RolloutReport::default(), Vec::new());
-        }
         let (plan, report) = plan_rollout(&input, now);
         let broken = check_rollout::violations(&input, &plan, &report, now);
         (plan, report, broken)
     }
 
-    fn down_elsewhere(&self, state: &State, group: &str, nodes: &[RolloutNode<'_>], now: Timestamp) -> u32 {
-        let locks = self.locks.iter().filter(|(of, lock)| of == group && lock.expires_at > now).count();
+    fn down_elsewhere(&self, state: &State, group: &RebootGroup, nodes: &[RolloutNode<'_>], now: Timestamp) -> u32 {
+        let locks = self.locks.iter().filter(|(of, lock)| *of == group.name && lock.expires_at > now).count();
         let own: HashSet<_> = nodes.iter().map(|node| node.id).collect();
-        let selector = state.intents.reboot_groups().find(|known| known.name == group).map(|group| &group.members);
         let is_member = |id: &&String| {
             let node = id.parse::<NodeId>().ok().and_then(|id| state.find(&id));
-            !own.contains(id.as_str()) && node.zip(selector).is_some_and(|(node, selector)| selector.selects(&state.placed(node)))
+            !own.contains(id.as_str()) && node.is_some_and(|node| group.members.selects(&state.placed(node)))
         };
         u32::try_from(locks + self.busy.iter().filter(is_member).count()).unwrap_or(u32::MAX)
     }

@@ -520,18 +520,9 @@ pub async fn verdicts_are_found_by_node_and_minute(database: Database) {
 
 pub async fn work_and_receipts_read_back(database: Database) {
     let mut ids = IdSource::seeded(1);
-    let (node_id, id) = (NodeId::create(&mut ids, START), OperationId::create(&mut ids, START));
-    let operation = OperationRecord {
-        id: id.clone(),
-        kind: "install".into(),
-        requested_by: "ada".into(),
-        requested_at: START,
-        rollout: None,
-        course: Course::default(),
-        course_version: 0,
-        policy: None,
-        request_digest: request_digest("install", &[]).to_string(),
-    };
+    let node_id = NodeId::create(&mut ids, START);
+    let operation = OperationRecord { kind: "install".into(), ..operation(&mut ids, 0) };
+    let id = operation.id.clone();
     let plan = Plan { schema: PlanSchema::V1, changes: Vec::new(), terms: Terms::default(), transaction: Transaction::default(), foreseen: Foreseen::default(), made_at: START };
     let receipt = |log: &str| Receipt {
         plan: plan.clone(),
