@@ -119,13 +119,16 @@ fn client() -> reqwest::Result<reqwest::Client> {
 }
 
 fn fetch_error(url: &Url, error: &reqwest::Error) -> FeedError {
-    let mut detail = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        detail = cause.to_string();
-        source = cause.source();
+    FeedError::Fetch { url: url.to_string(), detail: deepest(error) }
+}
+
+/// The cause below all others: what was wrong on the wire.
+pub(crate) fn deepest(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
     }
-    FeedError::Fetch { url: url.to_string(), detail }
+    cause.to_string()
 }
 
 /// Downloads a file; nothing when it is what it was, else what tells it from later ones.

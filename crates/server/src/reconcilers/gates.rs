@@ -8,6 +8,8 @@ use domain::model::id::OperationId;
 use domain::model::rollout::Gate;
 use serde_json::Value;
 
+use crate::feeds::deepest;
+
 /// How long a gate may take to answer.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Most of an answer that is read or shown.
@@ -54,14 +56,6 @@ async fn get(url: reqwest::Url) -> Result<(reqwest::StatusCode, Vec<u8>), String
         }
     }
     Ok((answer.status(), body))
-}
-
-fn deepest(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }
 
 async fn probe(url: &str) -> Result<(bool, String), String> {
