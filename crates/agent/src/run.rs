@@ -341,8 +341,7 @@ impl Agent {
             Ok(receipt) => OrderResult { message: receipt.words(), succeeded: receipt.is_good(), receipt: Some(Box::new(receipt)), ..result },
             Err(error) => OrderResult { message: Some(chain(&error)), ..result },
         };
-        self.keep_result(result)?;
-        self.parts.state.forget_run()?;
+        self.parts.state.end_run(&result)?;
         self.scan(false).await;
         Ok(())
     }
@@ -495,14 +494,16 @@ impl Agent {
             Ok(order) => order,
             Err((operation_id, error)) => {
                 warn!(%error, "an order was refused");
-                self.keep_result(OrderResult { refused: true, message: Some(format!("refused: {error}")), ..OrderResult::new(&operation_id) })?;
+                self.parts.state.keep_result(&OrderResult { refused: true, message: Some(format!("refused: {error}")), ..OrderResult::new(&operation_id) })?;
                 return Ok(false);
             }
         };
         info!("order {}: {}", order.operation_id, order.task.word());
         let is_known = self.active.as_ref().is_some_and(|active| active.operation_id() == order.operation_id);
+        let has_ended = self.parts.state.last_run()?.filter(|ended| ended.operation_id == order.operation_id);
         if let Task::Install(work) = &order.task
             && self.active.is_none()
+            && has_ended.is_none()
         {
             // Kept before it counts as seen: whatever happens in between, it is begun, and once.
             self.parts.state.set_run(&Run::new(order.operation_id.clone(), work.clone(), self.now()))?;
@@ -527,6 +528,11 @@ impl Agent {
             }
             // Given once more, because the server did not hear that it goes on.
             Task::Install(_) if is_known => return Ok(false),
+            // On its way while the run came to its end: it is answered, and nothing is done twice.
+            Task::Install(_) if let Some(ended) = &has_ended => {
+                self.parts.state.keep_result(ended)?;
+                return Ok(false);
+            }
             Task::Install(_) if self.active.is_some() => Some("another run goes on".to_owned()),
             Task::Install(_) => {
                 if let Some(run) = self.parts.state.run()? {
@@ -542,7 +548,7 @@ impl Agent {
             }
             Task::Plan(work) => {
                 let result = self.plan(work.clone()).await?;
-                self.keep_result(OrderResult { operation_id: order.operation_id, ..result })?;
+                self.parts.state.keep_result(&OrderResult { operation_id: order.operation_id, ..result })?;
                 return Ok(false);
             }
             Task::Retire => {
@@ -551,7 +557,7 @@ impl Agent {
                 return Ok(true);
             }
         };
-        self.keep_result(OrderResult { succeeded: failure.is_none(), message: failure, ..OrderResult::new(&order.operation_id) })?;
+        self.parts.state.keep_result(&OrderResult { succeeded: failure.is_none(), message: failure, ..OrderResult::new(&order.operation_id) })?;
         Ok(false)
     }
 
@@ -594,12 +600,6 @@ impl Agent {
     /// Repositories that take the place of the node's own; a node that only allows scans keeps those.
     fn sources(&self) -> Result<Vec<Source>, StateError> {
         if self.parts.config.allows().install { self.parts.state.sources() } else { Ok(Vec::new()) }
-    }
-
-    fn keep_result(&self, result: OrderResult) -> Result<(), StateError> {
-        let mut results = self.parts.state.results()?;
-        results.push(result);
-        self.parts.state.set_results(&results)
     }
 
     async fn send_results(&self) -> Result<(), Setback> {

@@ -222,9 +222,16 @@ impl StateFolder {
         self.write_json("run.json", run)
     }
 
-    /// Its result is kept.
-    pub fn forget_run(&self) -> Result<(), StateError> {
+    /// It has ended with this: the result is kept, and then the run is forgotten.
+    pub fn end_run(&self, result: &OrderResult) -> Result<(), StateError> {
+        self.keep_result(result)?;
+        self.write_json("last-run.json", result)?;
         self.remove("run.json")
+    }
+
+    /// How the last run ended, for a server that asks for it once more.
+    pub fn last_run(&self) -> Result<Option<OrderResult>, StateError> {
+        self.read_json("last-run.json")
     }
 
     /// The folder for what leads back from runs.
@@ -245,6 +252,13 @@ impl StateFolder {
     /// Results of orders that the server has not got.
     pub fn results(&self) -> Result<Vec<OrderResult>, StateError> {
         Ok(self.read_json("results.json")?.unwrap_or_default())
+    }
+
+    /// Puts one behind them.
+    pub fn keep_result(&self, result: &OrderResult) -> Result<(), StateError> {
+        let mut results = self.results()?;
+        results.push(result.clone());
+        self.set_results(&results)
     }
 
     /// Replaces them; of too many, the oldest go.

@@ -166,13 +166,13 @@ impl WriteTx {
         self.insert_rows(&format!("INSERT INTO invocations ({columns}) VALUES "), parts.iter().map(row), "").await
     }
 
-    /// Takes the oldest invocation that a node may take, unless the node is in the middle of a run. It goes out in the order
-    /// with this generation.
+    /// Takes the oldest invocation that a node may take, unless the node is in the middle of a run; what the node had taken
+    /// before comes first. It goes out in the order with this generation.
     pub async fn claim_invocation(&mut self, node_id: &NodeId, generation: u32, now: Timestamp) -> Result<Option<Claimed>, StoreError> {
         let lock = dialect::claim_lock(self);
         let running = "SELECT 1 FROM invocations AS run WHERE run.node_id = $1 AND run.state = $3 AND run.work IS NOT NULL";
         let may_begin = format!("released_at IS NOT NULL AND NOT EXISTS ({running})");
-        let statement = sql(format!("SELECT operation_id FROM invocations WHERE node_id = $1 AND state = $2 AND {may_begin} ORDER BY operation_id LIMIT 1{lock}"))
+        let statement = sql(format!("SELECT operation_id FROM invocations WHERE node_id = $1 AND state = $2 AND {may_begin} ORDER BY generation IS NULL, operation_id LIMIT 1{lock}"))
             .bind(node_id.as_str())
             .bind(InvocationState::Pending.code())
             .bind(InvocationState::Running.code());

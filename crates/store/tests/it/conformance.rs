@@ -556,7 +556,7 @@ pub async fn work_and_receipts_read_back(database: Database) {
 pub async fn a_cancel_ends_what_waits_and_reaches_what_goes_on_once(database: Database) {
     let mut ids = IdSource::seeded(1);
     let (busy, idle) = (NodeId::create(&mut ids, START), NodeId::create(&mut ids, START));
-    let [first, second] = [operation(&mut ids, 0), operation(&mut ids, 1)];
+    let [older, first, second] = [0, 1, 2].map(|n| operation(&mut ids, n));
     let mut tx = database.write().await.unwrap();
     let with_work = NewPart { work: Some("all of it".into()), ..NewPart::new(busy.clone()) };
     tx.insert_operation(&first, None, &[with_work, NewPart::new(idle.clone())]).await.unwrap();
@@ -582,12 +582,13 @@ pub async fn a_cancel_ends_what_waits_and_reaches_what_goes_on_once(database: Da
     assert_eq!(told(tx.list_invocations(&first.id).await.unwrap()), [stopped, going_on]);
     assert_eq!(tx.claim_cancel(&busy, START).await.unwrap(), Some(first.id.clone()));
     assert_eq!((tx.claim_cancel(&busy, START).await.unwrap(), tx.claim_cancel(&idle, START).await.unwrap()), (None, None));
-    // The agent ended without a word: it gets the order again, and the request to stop after it.
+    // The agent ended without a word: it gets the order again, before any other, and the request to stop after it.
+    tx.insert_operation(&older, None, &[NewPart::new(busy.clone())]).await.unwrap();
     tx.release_invocations(&busy, START).await.unwrap();
-    tx.claim_invocation(&busy, 3, START).await.unwrap().unwrap();
+    assert_eq!(tx.claim_invocation(&busy, 3, START).await.unwrap().map(|claimed| claimed.operation_id), Some(first.id.clone()));
     assert_eq!(tx.claim_cancel(&busy, START).await.unwrap(), Some(first.id.clone()));
     tx.finish_invocation(&first.id, &busy, InvocationState::Cancelled, None, START).await.unwrap();
-    assert_eq!(tx.claim_invocation(&busy, 4, START).await.unwrap().map(|claimed| claimed.operation_id), Some(second.id));
+    assert_eq!(tx.claim_invocation(&busy, 4, START).await.unwrap().map(|claimed| claimed.operation_id), Some(older.id));
 }
 
 pub async fn a_node_takes_a_part_of_a_rollout_only_when_it_was_released(database: Database) {
