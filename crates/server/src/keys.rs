@@ -251,14 +251,14 @@ fn make_state(
     let builder = || rustls::ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(KeyError::Tls);
     let mut agents = builder()?.with_client_cert_verifier(verifier).with_single_cert(own.0, own.1).map_err(KeyError::Tls)?;
     agents.alpn_protocols = vec![AGENT_PROTOCOL.to_vec()];
-    agents.session_storage = rustls::server::ServerSessionMemoryCache::new(TLS_SESSIONS_MAX);
+    // Resumed sessions spare a node the larger half of a handshake; the node keeps what that takes.
+    agents.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    agents.ticketer = rustls::crypto::ring::Ticketer::new().map_err(KeyError::Tls)?;
+    agents.send_tls13_tickets = 1;
     let mut browsers = builder()?.with_no_client_auth().with_single_cert(for_browsers.0, for_browsers.1).map_err(KeyError::Tls)?;
     browsers.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(State { authority, order_keys, agents: Arc::new(agents), browsers: Arc::new(browsers) })
 }
-
-/// Resumed sessions spare a node the larger half of a handshake.
-const TLS_SESSIONS_MAX: usize = 65_536;
 
 type CertificateAndKey = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 

@@ -1,27 +1,27 @@
 //! One port for everything: browsers and programs in the clear on loopback or behind a proxy, the
 //! same over TLS, and agents over mutual TLS with a protocol name of their own.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
-use axum::response::Response;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, rustls};
 use tower::Service;
 
 use crate::App;
-use crate::http::{self, Connection};
+use crate::http::{self, Answer, Connection};
 use crate::keys::{AGENT_PROTOCOL, read_node_certificate};
 
 /// How long a client may take to say the first thing of a connection, and the headers of a request.
@@ -75,53 +75,73 @@ struct Routers {
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
+/// Who has come, when that is known.
+enum Guest {
+    InTheClear(TcpStream),
+    Browser(TlsStream<TcpStream>),
+    Agent(TlsStream<TcpStream>),
+}
+
 impl Routers {
+    /// Most connections wait, so what one needs only at its beginning, or for a request, is on the heap and goes with that.
     async fn serve_connection(&self, stream: TcpStream, peer: SocketAddr, watcher: Watcher) -> Result<(), Error> {
+        let guest = Box::pin(self.greet(stream)).await?;
+        Ok(self.serve(guest, peer, watcher).await?)
+    }
+
+    fn serve(&self, guest: Guest, peer: SocketAddr, watcher: Watcher) -> Served<'_> {
+        let known = |secure: bool, certificate| Arc::new(Connection { secure, certificate });
+        match guest {
+            Guest::InTheClear(stream) => {
+                let router = if self.app.behind_tls() || peer.ip().is_loopback() { self.people.clone() } else { tls_needed() };
+                let connection = known(self.app.behind_tls(), None);
+                serve_http(stream, move |request| route(&router, connection.clone(), request), watcher)
+            }
+            Guest::Browser(stream) => {
+                let connection = known(true, None);
+                serve_http(stream, move |request| route(&self.people, connection.clone(), request), watcher)
+            }
+            Guest::Agent(stream) => {
+                let connection = known(true, stream.get_ref().1.peer_certificates().and_then(|chain| read_node_certificate(chain.first()?)));
+                serve_http(stream, move |request| self.answer_agent(connection.clone(), request), watcher)
+            }
+        }
+    }
+
+    async fn greet(&self, stream: TcpStream) -> Result<Guest, Error> {
         stream.set_nodelay(true)?;
         let mut first = [0];
         tokio::time::timeout(FIRST_WORD_PATIENCE, stream.peek(&mut first)).await??;
         if first[0] != TLS_HANDSHAKE {
-            let router = if self.app.behind_tls() || peer.ip().is_loopback() { self.people.clone() } else { tls_needed() };
-            let connection = Arc::new(Connection { secure: self.app.behind_tls(), certificate: None });
-            return serve_http(stream, |request| route(&router, &connection, request), watcher).await;
+            return Ok(Guest::InTheClear(stream));
         }
         let handshake = tokio::time::timeout(FIRST_WORD_PATIENCE, LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream)).await??;
         let is_agent = handshake.client_hello().alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == AGENT_PROTOCOL));
         let (agents, browsers) = self.app.keys().tls();
         let stream = tokio::time::timeout(FIRST_WORD_PATIENCE, handshake.into_stream(if is_agent { agents } else { browsers })).await??;
-        if !is_agent {
-            let connection = Arc::new(Connection { secure: true, certificate: None });
-            return serve_http(stream, |request| route(&self.people, &connection, request), watcher).await;
-        }
-        let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| read_node_certificate(chain.first()?));
-        let connection = Arc::new(Connection { secure: true, certificate });
-        serve_http(stream, |request| self.answer_agent(&connection, request), watcher).await
+        Ok(if is_agent { Guest::Agent(stream) } else { Guest::Browser(stream) })
     }
 
-    async fn answer_agent(&self, connection: &Arc<Connection>, request: Request<Incoming>) -> Result<Response, Infallible> {
-        match http::answer_directly(&self.app, connection, request).await {
-            Ok(response) => Ok(response),
-            Err(other) => route(&self.agents, connection, other).await,
-        }
+    fn answer_agent(&self, connection: Arc<Connection>, request: Request<Incoming>) -> Answer<'_> {
+        http::answer_directly(&self.app, &connection, request).unwrap_or_else(|other| route(&self.agents, connection, other))
     }
 }
 
 /// Answers a request by a router; the connection goes along as an extension.
-fn route(router: &Router, connection: &Arc<Connection>, request: Request<Incoming>) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+fn route<'a>(router: &Router, connection: Arc<Connection>, request: Request<Incoming>) -> Answer<'a> {
     let mut request = request.map(Body::new);
-    request.extensions_mut().insert(connection.clone());
-    router.clone().call(request)
+    request.extensions_mut().insert(connection);
+    Box::pin(router.clone().call(request))
 }
 
-async fn serve_http<F: Future<Output = Result<Response, Infallible>>>(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    answer: impl Fn(Request<Incoming>) -> F,
-    watcher: Watcher,
-) -> Result<(), Error> {
+/// A connection that is served.
+type Served<'a> = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send + 'a>>;
+
+fn serve_http<'a>(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, answer: impl Fn(Request<Incoming>) -> Answer<'a> + Send + 'a, watcher: Watcher) -> Served<'a> {
     // Agents keep their connections open for as long as they live.
     let connection =
         hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(None).serve_connection(TokioIo::new(stream), hyper::service::service_fn(answer));
-    Ok(watcher.watch(connection).await?)
+    Box::pin(watcher.watch(connection))
 }
 
 /// What everybody gets who comes over the network in the clear.

@@ -61,8 +61,7 @@ const PAGE: i64 = 1000;
 impl ReadTx {
     /// The newest entries, newest first.
     pub async fn list_audit(&mut self, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        let rows = self.rows(sql("SELECT * FROM audit ORDER BY sequence DESC LIMIT $1").bind(limit)).await?;
-        rows.iter().map(entry).collect()
+        self.list(sql("SELECT * FROM audit ORDER BY sequence DESC LIMIT $1").bind(limit), entry).await
     }
 
     /// How many entries there are.

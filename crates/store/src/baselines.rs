@@ -60,12 +60,12 @@ impl ReadTx {
     pub async fn list_baselines(&mut self) -> Result<Vec<BaselineVersion>, StoreError> {
         let newest = "SELECT * FROM baseline_versions v WHERE document IS NOT NULL \
              AND version = (SELECT MAX(version) FROM baseline_versions WHERE baseline_id = v.baseline_id) ORDER BY baseline_id";
-        self.rows(sql(newest)).await?.iter().map(version).collect()
+        self.list(sql(newest), version).await
     }
 
     /// Every version of a baseline, newest first.
     pub async fn list_baseline_versions(&mut self, id: &BaselineId) -> Result<Vec<BaselineVersion>, StoreError> {
-        self.rows(sql("SELECT * FROM baseline_versions WHERE baseline_id = $1 ORDER BY version DESC").bind(id.as_str())).await?.iter().map(version).collect()
+        self.list(sql("SELECT * FROM baseline_versions WHERE baseline_id = $1 ORDER BY version DESC").bind(id.as_str()), version).await
     }
 
     /// What baselines were chosen for.

@@ -91,8 +91,7 @@ impl WriteTx {
 impl ReadTx {
     /// Numbers and digests of all contents, and which each is an edit of.
     pub async fn list_contents(&mut self) -> Result<Vec<(u32, Digest, Option<u32>)>, StoreError> {
-        let rows = self.rows(sql("SELECT number, digest, edit_of FROM contents ORDER BY number")).await?;
-        rows.iter().map(|row| Ok((row.count("number")?, digest(row)?, edit_of(row)?))).collect()
+        self.list(sql("SELECT number, digest, edit_of FROM contents ORDER BY number"), |row| Ok((row.count("number")?, digest(row)?, edit_of(row)?))).await
     }
 
     /// The text of a content, following its edits.
@@ -126,8 +125,7 @@ impl ReadTx {
 
     /// How every content is stored, by number.
     pub async fn list_bodies(&mut self) -> Result<HashMap<u32, ContentBody>, StoreError> {
-        let rows = self.rows(sql("SELECT number, edit_of, content FROM contents")).await?;
-        rows.iter().map(|row| Ok((row.count("number")?, body(row)?))).collect()
+        self.list(sql("SELECT number, edit_of, content FROM contents"), |row| Ok((row.count("number")?, body(row)?))).await
     }
 }
 

@@ -64,15 +64,13 @@ impl WriteTx {
 impl ReadTx {
     /// Every feed, by name.
     pub async fn list_feeds(&mut self) -> Result<Vec<FeedRecord>, StoreError> {
-        let rows = self.rows(sql("SELECT * FROM feeds ORDER BY name")).await?;
-        rows.iter().map(|row| Ok(FeedRecord { feed: read(row, "document")?, import: row.count("import")?, state: read(row, "state")? })).collect()
+        self.list(sql("SELECT * FROM feeds ORDER BY name"), |row| Ok(FeedRecord { feed: read(row, "document")?, import: row.count("import")?, state: read(row, "state")? })).await
     }
 
     /// When each entry of a feed last changed.
     pub async fn list_entry_times(&mut self, feed: &str) -> Result<HashMap<String, Timestamp>, StoreError> {
         let statement = sql("SELECT e.id, e.modified_at FROM catalog_entries e JOIN feeds f ON f.name = e.feed WHERE e.feed = $1 AND e.import <= f.import").bind(feed);
-        let rows = self.rows(statement).await?;
-        rows.iter().map(|row| Ok((row.get("id")?, Timestamp::from_millis(row.get("modified_at")?)))).collect()
+        self.list(statement, |row| Ok((row.get("id")?, Timestamp::from_millis(row.get("modified_at")?)))).await
     }
 
     /// A page of the entries of all feeds, by feed and id: those after a place.
@@ -84,8 +82,7 @@ impl ReadTx {
             statement.push(" AND e.id > ?))", id);
         }
         statement.push(" ORDER BY e.feed, e.id LIMIT ?", limit);
-        let rows = self.rows(statement).await?;
-        rows.iter().map(|row| Ok((row.get("feed")?, read(row, "document")?))).collect()
+        self.list(statement, |row| Ok((row.get("feed")?, read(row, "document")?))).await
     }
 }
 

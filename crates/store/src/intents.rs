@@ -72,19 +72,21 @@ impl ReadTx {
         let text = format!(
             "SELECT i.* FROM intents i JOIN ({newest}) n ON n.kind = i.kind AND n.name = i.name AND n.version = i.version WHERE i.document IS NOT NULL ORDER BY i.kind, i.name"
         );
-        self.rows(sql(text)).await?.iter().map(version).collect()
+        self.list(sql(text), version).await
     }
 
     /// Every version of a document, newest first.
     pub async fn list_intent_versions(&mut self, kind: IntentKind, name: &str) -> Result<Vec<IntentVersion>, StoreError> {
         let statement = sql("SELECT * FROM intents WHERE kind = $1 AND name = $2 ORDER BY version DESC").bind(kind.noun()).bind(name);
-        self.rows(statement).await?.iter().map(version).collect()
+        self.list(statement, version).await
     }
 
     /// When everything is due that recurs.
     pub async fn list_clocks(&mut self) -> Result<Vec<ClockRecord>, StoreError> {
-        let rows = self.rows(sql("SELECT * FROM clocks ORDER BY name")).await?;
-        rows.iter().map(|row| Ok(ClockRecord { name: row.get("name")?, next_at: Timestamp::from_millis(row.get("next_at")?), last_note: row.get("last_note")? })).collect()
+        self.list(sql("SELECT * FROM clocks ORDER BY name"), |row| {
+            Ok(ClockRecord { name: row.get("name")?, next_at: Timestamp::from_millis(row.get("next_at")?), last_note: row.get("last_note")? })
+        })
+        .await
     }
 }
 

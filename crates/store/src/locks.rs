@@ -50,14 +50,12 @@ impl WriteTx {
 impl ReadTx {
     /// Locks of reboot groups, with the group of each, whether they have expired or not.
     pub async fn list_reboot_locks(&mut self) -> Result<Vec<(String, RebootLock)>, StoreError> {
-        let rows = self.rows(sql("SELECT * FROM reboot_locks ORDER BY group_name, holder")).await?;
-        rows.iter()
-            .map(|row| {
-                let lock =
-                    RebootLock { holder: row.get("holder")?, taken_at: Timestamp::from_millis(row.get("taken_at")?), expires_at: Timestamp::from_millis(row.get("expires_at")?) };
-                Ok((row.get("group_name")?, lock))
-            })
-            .collect()
+        self.list(sql("SELECT * FROM reboot_locks ORDER BY group_name, holder"), |row| {
+            let lock =
+                RebootLock { holder: row.get("holder")?, taken_at: Timestamp::from_millis(row.get("taken_at")?), expires_at: Timestamp::from_millis(row.get("expires_at")?) };
+            Ok((row.get("group_name")?, lock))
+        })
+        .await
     }
 
     /// Who holds a lease, and until when.

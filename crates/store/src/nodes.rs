@@ -162,17 +162,17 @@ impl WriteTx {
 impl ReadTx {
     /// Every node, by number.
     pub async fn list_nodes(&mut self) -> Result<Vec<NodeRecord>, StoreError> {
-        self.rows(sql("SELECT * FROM nodes ORDER BY number")).await?.iter().map(node).collect()
+        self.list(sql("SELECT * FROM nodes ORDER BY number"), node).await
     }
 
     /// What every node was like when it was last written down.
     pub async fn list_node_states(&mut self) -> Result<Vec<NodeState>, StoreError> {
-        self.rows(sql("SELECT * FROM node_states ORDER BY node_number")).await?.iter().map(state).collect()
+        self.list(sql("SELECT * FROM node_states ORDER BY node_number"), state).await
     }
 
     /// Every tag.
     pub async fn list_tags(&mut self) -> Result<Vec<TagRecord>, StoreError> {
-        self.rows(sql("SELECT * FROM tags ORDER BY node_number, tag_key, tag_source")).await?.iter().map(tag).collect()
+        self.list(sql("SELECT * FROM tags ORDER BY node_number, tag_key, tag_source"), tag).await
     }
 
     /// The tags of these nodes.
@@ -187,8 +187,10 @@ impl ReadTx {
 
     /// What happened to a node, newest first.
     pub async fn list_node_events(&mut self, node_number: u32, limit: u32) -> Result<Vec<NodeEvent>, StoreError> {
-        let rows = self.rows(sql("SELECT * FROM node_events WHERE node_number = $1 ORDER BY number DESC LIMIT $2").bind(node_number).bind(limit)).await?;
-        rows.iter().map(|row| Ok(NodeEvent { node_number, at: Timestamp::from_millis(row.get("at")?), kind: row.get("kind")?, detail: row.get("detail")? })).collect()
+        self.list(sql("SELECT * FROM node_events WHERE node_number = $1 ORDER BY number DESC LIMIT $2").bind(node_number).bind(limit), |row| {
+            Ok(NodeEvent { node_number, at: Timestamp::from_millis(row.get("at")?), kind: row.get("kind")?, detail: row.get("detail")? })
+        })
+        .await
     }
 }
 

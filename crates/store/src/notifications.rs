@@ -67,12 +67,12 @@ impl ReadTx {
     /// News whose time has come, oldest first.
     pub async fn list_due_notifications(&mut self, now: Timestamp, limit: u32) -> Result<Vec<Notification>, StoreError> {
         let statement = sql("SELECT * FROM notifications WHERE next_at <= $1 ORDER BY next_at, id LIMIT $2").bind(now.as_millis()).bind(limit);
-        self.rows(statement).await?.iter().map(notification).collect()
+        self.list(statement, notification).await
     }
 
     /// The last news, newest first.
     pub async fn list_notifications(&mut self, limit: u32) -> Result<Vec<Notification>, StoreError> {
-        self.rows(sql("SELECT * FROM notifications ORDER BY id DESC LIMIT $1").bind(limit)).await?.iter().map(notification).collect()
+        self.list(sql("SELECT * FROM notifications ORDER BY id DESC LIMIT $1").bind(limit), notification).await
     }
 }
 

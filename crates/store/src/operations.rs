@@ -172,10 +172,11 @@ impl WriteTx {
         let lock = dialect::claim_lock(self);
         let running = "SELECT 1 FROM invocations AS run WHERE run.node_id = $1 AND run.state = $3 AND run.work IS NOT NULL";
         let may_begin = format!("released_at IS NOT NULL AND NOT EXISTS ({running})");
-        let statement = sql(format!("SELECT operation_id FROM invocations WHERE node_id = $1 AND state = $2 AND {may_begin} ORDER BY generation IS NULL, operation_id LIMIT 1{lock}"))
-            .bind(node_id.as_str())
-            .bind(InvocationState::Pending.code())
-            .bind(InvocationState::Running.code());
+        let statement =
+            sql(format!("SELECT operation_id FROM invocations WHERE node_id = $1 AND state = $2 AND {may_begin} ORDER BY generation IS NULL, operation_id LIMIT 1{lock}"))
+                .bind(node_id.as_str())
+                .bind(InvocationState::Pending.code())
+                .bind(InvocationState::Running.code());
         let Some(row) = self.optional(statement).await? else { return Ok(None) };
         let id = operation_id(&row, "operation_id")?;
         let statement = sql("UPDATE invocations SET state = $1, claimed_at = $2, generation = $3 WHERE operation_id = $4 AND node_id = $5")
@@ -336,8 +337,7 @@ impl ReadTx {
         // Ids sort by the time of their request.
         let filter = if before.is_some() { "WHERE id < $2" } else { "" };
         let statement = sql(format!("SELECT * FROM operations {filter} ORDER BY id DESC LIMIT $1")).bind(limit);
-        let rows = self.rows(if let Some(before) = before { statement.bind(before) } else { statement }).await?;
-        let operations: Vec<_> = rows.iter().map(operation).collect::<Result<_, _>>()?;
+        let operations: Vec<_> = self.list(if let Some(before) = before { statement.bind(before) } else { statement }, operation).await?;
         let (Some(newest), Some(oldest)) = (operations.first(), operations.last()) else { return Ok(Vec::new()) };
         let between = "operation_id <= $1 AND operation_id >= $2";
         let statement = sql(format!("SELECT operation_id, state, COUNT(*) AS n FROM invocations WHERE {between} GROUP BY operation_id, state"));
@@ -352,8 +352,8 @@ impl ReadTx {
 
     /// Nodes that have an invocation in this state; of those that wait, only what they may take counts.
     pub async fn list_nodes_with_invocations(&mut self, state: InvocationState) -> Result<Vec<String>, StoreError> {
-        let rows = self.rows(sql("SELECT DISTINCT node_id FROM invocations WHERE state = $1 AND released_at IS NOT NULL").bind(state.code())).await?;
-        rows.iter().map(|row| row.get("node_id")).collect()
+        let statement = sql("SELECT DISTINCT node_id FROM invocations WHERE state = $1 AND released_at IS NOT NULL").bind(state.code());
+        self.list(statement, |row| row.get("node_id")).await
     }
 
     /// Nodes that are in the middle of a run of another operation.
@@ -361,12 +361,12 @@ impl ReadTx {
         let statement = sql("SELECT DISTINCT node_id FROM invocations WHERE state = $1 AND work IS NOT NULL AND operation_id <> $2")
             .bind(InvocationState::Running.code())
             .bind(but_of.as_str());
-        self.rows(statement).await?.iter().map(|row| row.get("node_id")).collect()
+        self.list(statement, |row| row.get("node_id")).await
     }
 
     /// Operations with a rollout that have not ended, oldest first.
     pub async fn list_open_operations(&mut self) -> Result<Vec<OperationRecord>, StoreError> {
-        self.rows(sql("SELECT * FROM operations WHERE rollout IS NOT NULL AND ended_at IS NULL ORDER BY id")).await?.iter().map(operation).collect()
+        self.list(sql("SELECT * FROM operations WHERE rollout IS NOT NULL AND ended_at IS NULL ORDER BY id"), operation).await
     }
 
     /// What is asked of a node.
@@ -379,27 +379,27 @@ impl ReadTx {
 
     /// Invocations of an operation, by node.
     pub async fn list_invocations(&mut self, id: &OperationId) -> Result<Vec<InvocationRecord>, StoreError> {
-        let rows = self.rows(sql("SELECT * FROM invocations WHERE operation_id = $1 ORDER BY node_id").bind(id.as_str())).await?;
-        rows.iter()
-            .map(|row| {
-                let state: String = row.get("state")?;
-                let state = InvocationState::ALL.into_iter().find(|known| known.code() == state).ok_or(StoreError::Damaged { what: "invocation state", detail: state })?;
-                let at = |column: &'static str| Ok::<_, StoreError>(row.get::<Option<i64>>(column)?.map(Timestamp::from_millis));
-                Ok(InvocationRecord {
-                    node_id: row.get("node_id")?,
-                    ring: row.count("ring")?,
-                    state,
-                    released_at: at("released_at")?,
-                    claimed_at: at("claimed_at")?,
-                    finished_at: at("finished_at")?,
-                    message: row.get("message")?,
-                    // One that does not read is only how far something was.
-                    progress: row.get::<Option<String>>("progress")?.and_then(|text| serde_json::from_str(&text).ok()),
-                    cancel_requested_at: at("cancel_requested_at")?,
-                })
-            })
-            .collect()
+        let columns = "node_id, ring, state, released_at, claimed_at, finished_at, message, progress, cancel_requested_at";
+        self.list(sql(format!("SELECT {columns} FROM invocations WHERE operation_id = $1 ORDER BY node_id")).bind(id.as_str()), invocation).await
     }
+}
+
+fn invocation(row: &Row) -> Result<InvocationRecord, StoreError> {
+    let state: String = row.get("state")?;
+    let state = InvocationState::ALL.into_iter().find(|known| known.code() == state).ok_or(StoreError::Damaged { what: "invocation state", detail: state })?;
+    let at = |column: &'static str| Ok::<_, StoreError>(row.get::<Option<i64>>(column)?.map(Timestamp::from_millis));
+    Ok(InvocationRecord {
+        node_id: row.get("node_id")?,
+        ring: row.count("ring")?,
+        state,
+        released_at: at("released_at")?,
+        claimed_at: at("claimed_at")?,
+        finished_at: at("finished_at")?,
+        message: row.get("message")?,
+        // One that does not read is only how far something was.
+        progress: row.get::<Option<String>>("progress")?.and_then(|text| serde_json::from_str(&text).ok()),
+        cancel_requested_at: at("cancel_requested_at")?,
+    })
 }
 
 /// The digest that tells requests apart.

@@ -66,36 +66,31 @@ impl WriteTx {
 impl ReadTx {
     /// Every unit.
     pub async fn list_units(&mut self) -> Result<Vec<Unit>, StoreError> {
-        let rows = self.rows(sql("SELECT * FROM units ORDER BY name, id")).await?;
-        rows.iter()
-            .map(|row| {
-                let parent_id: Option<String> = row.get("parent_id")?;
-                let parent_id = parent_id.map(|id| id.parse().map_err(|error| damaged_id(&error))).transpose()?;
-                Ok(Unit { id: row.get::<String>("id")?.parse().map_err(|error| damaged_id(&error))?, parent_id, name: row.get("name")? })
-            })
-            .collect()
+        self.list(sql("SELECT * FROM units ORDER BY name, id"), |row| {
+            let parent_id: Option<String> = row.get("parent_id")?;
+            let parent_id = parent_id.map(|id| id.parse().map_err(|error| damaged_id(&error))).transpose()?;
+            Ok(Unit { id: row.get::<String>("id")?.parse().map_err(|error| damaged_id(&error))?, parent_id, name: row.get("name")? })
+        })
+        .await
     }
 
     /// Every account.
     pub async fn list_accounts(&mut self) -> Result<Vec<Account>, StoreError> {
-        let rows = self.rows(sql("SELECT * FROM accounts ORDER BY name")).await?;
-        rows.iter()
-            .map(|row| {
-                let unit_id = row.get::<String>("unit_id")?.parse().map_err(|error| damaged_id(&error))?;
-                Ok(Account { id: account_id(row, "id")?, unit_id, name: row.get("name")? })
-            })
-            .collect()
+        self.list(sql("SELECT * FROM accounts ORDER BY name"), |row| {
+            let unit_id = row.get::<String>("unit_id")?.parse().map_err(|error| damaged_id(&error))?;
+            Ok(Account { id: account_id(row, "id")?, unit_id, name: row.get("name")? })
+        })
+        .await
     }
 
     /// Every region.
     pub async fn list_regions(&mut self) -> Result<Vec<Region>, StoreError> {
-        let rows = self.rows(sql("SELECT * FROM regions ORDER BY name")).await?;
-        rows.iter().map(|row| Ok(Region { id: region_id(row, "id")?, name: row.get("name")? })).collect()
+        self.list(sql("SELECT * FROM regions ORDER BY name"), |row| Ok(Region { id: region_id(row, "id")?, name: row.get("name")? })).await
     }
 
     /// Every activation, newest first.
     pub async fn list_activations(&mut self) -> Result<Vec<Activation>, StoreError> {
-        self.rows(sql("SELECT * FROM activations ORDER BY id DESC")).await?.iter().map(activation).collect()
+        self.list(sql("SELECT * FROM activations ORDER BY id DESC"), activation).await
     }
 
     /// An activation by id.

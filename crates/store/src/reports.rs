@@ -90,12 +90,12 @@ impl ReadTx {
     /// The last report of each node: the one that its state refers to, or one that came since states
     /// were written.
     pub async fn list_current_reports(&mut self) -> Result<Vec<ReportRecord>, StoreError> {
-        let rows = self.rows(sql("SELECT reports.* FROM node_states JOIN reports ON reports.number = node_states.report_number")).await?;
-        let mut current: BTreeMap<u32, ReportRecord> = rows.iter().map(|row| report(row).map(|report| (report.node_number, report))).collect::<Result<_, _>>()?;
+        let mut current = BTreeMap::new();
+        let stored = sql("SELECT reports.* FROM node_states JOIN reports ON reports.number = node_states.report_number");
         let later = sql("SELECT * FROM reports WHERE number >= (SELECT MIN(first_report) FROM check_ins) ORDER BY number");
-        for row in self.rows(later).await? {
-            let report = report(&row)?;
-            current.insert(report.node_number, report);
+        for statement in [stored, later] {
+            let reports: Vec<_> = self.list(statement, report).await?;
+            current.extend(reports.into_iter().map(|report| (report.node_number, report)));
         }
         Ok(current.into_values().collect())
     }
@@ -114,7 +114,7 @@ impl ReadTx {
             statement.push(" AND number < ?", before);
         }
         statement.push(" ORDER BY number DESC LIMIT ?", limit);
-        self.rows(statement).await?.iter().map(report).collect()
+        self.list(statement, report).await
     }
 
     /// What a node was like at an instant: the last report that it had collected by then.

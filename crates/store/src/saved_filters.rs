@@ -42,17 +42,15 @@ impl WriteTx {
 impl ReadTx {
     /// Every saved filter, by name.
     pub async fn list_filters(&mut self) -> Result<Vec<SavedFilter>, StoreError> {
-        let rows = self.rows(sql("SELECT * FROM saved_filters ORDER BY name, id")).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(SavedFilter {
-                    id: row.get::<String>("id")?.parse().map_err(|error| damaged_id(&error))?,
-                    owner: row.get("owner")?,
-                    name: row.get("name")?,
-                    query: row.get("query")?,
-                    created_at: Timestamp::from_millis(row.get("created_at")?),
-                })
+        self.list(sql("SELECT * FROM saved_filters ORDER BY name, id"), |row| {
+            Ok(SavedFilter {
+                id: row.get::<String>("id")?.parse().map_err(|error| damaged_id(&error))?,
+                owner: row.get("owner")?,
+                name: row.get("name")?,
+                query: row.get("query")?,
+                created_at: Timestamp::from_millis(row.get("created_at")?),
             })
-            .collect()
+        })
+        .await
     }
 }

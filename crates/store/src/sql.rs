@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::{StreamExt, TryStreamExt};
 use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Column, ColumnIndex, Decode, Postgres, Sqlite, SqlitePool, Transaction, Type};
@@ -201,6 +202,23 @@ impl ReadTx {
             TxInner::Postgres(transaction) => bound!(statement).fetch_all(&mut **transaction).await.map(|rows| rows.into_iter().map(Row::Postgres).collect()),
         };
         result.map_err(failed)
+    }
+
+    /// What is read of every row, one after the other: large answers are never in memory as rows.
+    pub(crate) async fn list<T, C: Default + Extend<T>>(&mut self, statement: Statement, mut read: impl FnMut(&Row) -> Result<T, StoreError>) -> Result<C, StoreError> {
+        let failed = statement.failed();
+        let mut rows = match &mut self.inner {
+            TxInner::Sqlite(transaction) => bound!(statement).fetch(&mut **transaction).map_ok(Row::Sqlite).boxed(),
+            TxInner::Postgres(transaction) => bound!(statement).fetch(&mut **transaction).map_ok(Row::Postgres).boxed(),
+        };
+        let mut all = C::default();
+        loop {
+            match rows.try_next().await {
+                Ok(Some(row)) => all.extend(Some(read(&row)?)),
+                Ok(None) => return Ok(all),
+                Err(error) => return Err(failed(error)),
+            }
+        }
     }
 
     /// The first row of the answer, if any.

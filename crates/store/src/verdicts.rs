@@ -75,21 +75,23 @@ impl WriteTx {
 impl ReadTx {
     /// Everything that ever judged, by number from 0.
     pub async fn list_verdict_assignments(&mut self) -> Result<Vec<VerdictAssignment>, StoreError> {
-        let rows = self.rows(sql("SELECT * FROM verdict_assignments ORDER BY number")).await?;
-        rows.iter().map(|row| Ok(VerdictAssignment { baseline_id: row.get("baseline_id")?, version: row.count("version")?, through: row.get("through")? })).collect()
+        self.list(sql("SELECT * FROM verdict_assignments ORDER BY number"), |row| {
+            Ok(VerdictAssignment { baseline_id: row.get("baseline_id")?, version: row.count("version")?, through: row.get("through")? })
+        })
+        .await
     }
 
     /// A node's verdicts up to a minute, newest first.
     pub async fn list_verdicts(&mut self, node_number: u32, up_to_minute: u32, limit: u32) -> Result<Vec<VerdictRecord>, StoreError> {
         let first = first_of(node_number);
         let statement = sql("SELECT * FROM verdicts WHERE number BETWEEN $1 AND $2 ORDER BY number DESC LIMIT $3").bind(first).bind(first + i64::from(up_to_minute)).bind(limit);
-        self.rows(statement).await?.iter().map(read).collect()
+        self.list(statement, read).await
     }
 
     /// The last verdict of every node.
     pub async fn list_last_verdicts(&mut self) -> Result<Vec<VerdictRecord>, StoreError> {
         let last = "SELECT v.* FROM verdicts v JOIN (SELECT MAX(number) AS number FROM verdicts GROUP BY number / 4294967296) l ON l.number = v.number";
-        self.rows(sql(last)).await?.iter().map(read).collect()
+        self.list(sql(last), read).await
     }
 }
 

@@ -53,23 +53,21 @@ impl WriteTx {
 impl ReadTx {
     /// Every version, by number.
     pub async fn list_versions(&mut self) -> Result<Vec<VersionRecord>, StoreError> {
-        let rows = self.rows(sql("SELECT * FROM versions ORDER BY number")).await?;
-        rows.iter()
-            .map(|row| {
-                let facts: String = row.get("facts")?;
-                let classification: String = row.get("classification")?;
-                Ok(VersionRecord {
-                    number: row.count("number")?,
-                    ecosystem: row.get("ecosystem")?,
-                    name: row.get("name")?,
-                    architecture: row.get("architecture")?,
-                    version: row.get("version")?,
-                    facts: serde_json::from_str(&facts).map_err(|error| StoreError::Damaged { what: "version", detail: error.to_string() })?,
-                    classification: Classification::parse(&classification).unwrap_or(Classification::Other),
-                    repository: row.get("repository")?,
-                    first_seen_at: Timestamp::from_millis(row.get("first_seen_at")?),
-                })
+        self.list(sql("SELECT * FROM versions ORDER BY number"), |row| {
+            let facts: String = row.get("facts")?;
+            let classification: String = row.get("classification")?;
+            Ok(VersionRecord {
+                number: row.count("number")?,
+                ecosystem: row.get("ecosystem")?,
+                name: row.get("name")?,
+                architecture: row.get("architecture")?,
+                version: row.get("version")?,
+                facts: serde_json::from_str(&facts).map_err(|error| StoreError::Damaged { what: "version", detail: error.to_string() })?,
+                classification: Classification::parse(&classification).unwrap_or(Classification::Other),
+                repository: row.get("repository")?,
+                first_seen_at: Timestamp::from_millis(row.get("first_seen_at")?),
             })
-            .collect()
+        })
+        .await
     }
 }

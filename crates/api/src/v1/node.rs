@@ -254,6 +254,8 @@ pub struct ListNodes {
     pub tag: Option<String>,
     /// Product such as `Debian12`.
     pub product: Option<String>,
+    /// A free query, such as `package openssl < 3.0.15-1~deb12u1 and not tag.env = test`; see the guide to queries.
+    pub query: Option<String>,
     /// `missing` (default), `name` or `last_scan`.
     pub sort: Option<String>,
     /// `next_cursor` of the page before.

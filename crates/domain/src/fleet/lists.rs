@@ -151,6 +151,22 @@ impl Lists {
         }
     }
 
+    /// The standings of a list that are equal by an order in which lists are sorted.
+    pub fn range(&self, list: ListId, order: impl Fn(u32) -> Ordering) -> Vec<u32> {
+        let of_whole = |of: u32| {
+            let whole = self.whole_numbers(of);
+            let from = whole.partition_point(|number| order(*number).is_lt());
+            whole[from..].iter().copied().take_while(|number| order(*number).is_eq())
+        };
+        match &self.lists[list.0 as usize].body {
+            Body::Whole(_) => of_whole(list.0).collect(),
+            Body::Edit { of, changes } => {
+                let of_range = |adds: bool| changes.iter().filter(move |change| change.adds == adds).map(|change| change.number).filter(|number| order(*number).is_eq());
+                of_whole(*of).filter(|number| !of_range(false).any(|removed| removed == *number)).chain(of_range(true)).collect()
+            }
+        }
+    }
+
     /// Patches by state on a node with this list.
     pub fn tally(&self, list: ListId) -> Tally {
         let list = &self.lists[list.0 as usize];

@@ -223,6 +223,12 @@ impl Fleet {
         self.lists.numbers(list).into_iter().map(|number| self.standings.row(number)).collect()
     }
 
+    /// The versions of a package that a list has.
+    pub fn versions_of<'a>(&'a self, list: ListId, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let numbers = self.lists.range(list, |number| self.versions.compare_name(self.standings.version(number), name));
+        numbers.into_iter().map(|number| self.versions.key(self.standings.version(number)).version)
+    }
+
     /// Patches by state on each node with this list.
     pub fn counts(&self, list: ListId) -> Counts {
         self.lists.tally(list).counts()

@@ -259,6 +259,13 @@ proptest! {
                 let judged = judge::judge(inventory, Some(&baselines[applies]), judge::LIST_AGE_DAYS_MAX, now);
                 prop_assert_eq!(fleet.counts(*list), judged.counts);
                 prop_assert_eq!(fleet.recount(*list), judged.counts);
+                for name in inventory.packages.iter().map(|package| package.name.as_str()).chain(["absent"]) {
+                    let mut expected: Vec<_> = inventory.packages.iter().filter(|package| package.name == name).map(|package| package.version.as_str()).collect();
+                    let mut found: Vec<_> = fleet.versions_of(*list, name).collect();
+                    expected.sort_unstable();
+                    found.sort_unstable();
+                    prop_assert_eq!(found, expected);
+                }
                 missing += judged.counts.missing;
             }
             prop_assert_eq!(fleet.count_patches().iter().map(|patch| patch.n_missing).sum::<u32>(), missing);

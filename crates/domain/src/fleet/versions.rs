@@ -147,6 +147,11 @@ impl Versions {
         &self.versions.get(number.0).line
     }
 
+    /// How the name of a version's package compares to another, in the order of lists.
+    pub(crate) fn compare_name(&self, number: VersionNumber, name: &str) -> Ordering {
+        (*self.packages.get(self.package_of(number)).name).cmp(name)
+    }
+
     /// What is known of a version.
     pub fn facts(&self, number: VersionNumber) -> &VersionFacts {
         &self.versions.get(number.0).facts

@@ -182,7 +182,7 @@ mod tests {
         let owner = why("schema: freeze/v1\nname: y\ntargets: {}\nfrom: 2026-12-18T00:00:00Z\nuntil: 2026-12-17T00:00:00Z\nowner: ''\nreason: audit\n");
         assert_eq!(
             owner,
-            "name must be 3 to 128 plain bytes; targets names nobody: name units, accounts, regions, tags, operating_systems or nodes, or say `everyone: true`; owner must be 1 to 128 plain bytes; until is not after from "
+            "name must be 3 to 128 plain bytes; targets names nobody: name units, accounts, regions, tags, operating_systems, a query or nodes, or say `everyone: true`; owner must be 1 to 128 plain bytes; until is not after from "
         );
     }
 

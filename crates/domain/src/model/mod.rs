@@ -28,6 +28,7 @@ pub mod plan;
 pub mod platform;
 pub mod policy;
 pub mod problem;
+pub mod query;
 pub mod rate;
 pub mod reboot_group;
 pub mod receipt;

@@ -1,4 +1,4 @@
-//! Which nodes something is for: by their place in the organization, their tags, their system, or one by one.
+//! Which nodes something is for: by their place in the organization, their tags, their system, a query, or one by one.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::node::check_tags;
 use crate::model::platform::OperatingSystem;
+use crate::model::query::{Fact, Query};
 
 /// Most entries of one list.
 const ENTRIES_MAX: usize = 1000;
@@ -35,6 +36,9 @@ pub struct Selector {
     /// Operating systems.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operating_systems: Vec<OperatingSystem>,
+    /// A free query, such as `product = Debian12 and package nginx`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<Query>,
     /// Nodes by id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<String>,
@@ -57,6 +61,14 @@ pub trait Selectable {
     fn tag(&self, key: &str) -> Option<&str>;
     /// What it runs.
     fn operating_system(&self) -> Option<OperatingSystem>;
+    /// What it says of itself.
+    fn fact(&self, _fact: &Fact) -> Option<&str> {
+        None
+    }
+    /// Whether it has a package by this name in a version that is wanted.
+    fn has_package(&self, _name: &str, _is_wanted: &dyn Fn(&str) -> bool) -> bool {
+        false
+    }
 }
 
 impl Selector {
@@ -76,19 +88,20 @@ impl Selector {
             && among(&self.nodes, node.id())
             && self.tags.iter().all(|(key, value)| node.tag(key).is_some_and(|found| value == "*" || found == value))
             && (self.operating_systems.is_empty() || node.operating_system().is_some_and(|system| self.operating_systems.contains(&system)))
+            && self.query.as_ref().is_none_or(|query| query.finds(node))
             && self.exclude.as_ref().is_none_or(|exclude| !exclude.selects(node))
     }
 
     /// Whether it names nothing.
     pub fn says_nothing(&self) -> bool {
-        let Self { units, accounts, regions, tags, operating_systems, nodes, .. } = self;
-        [units, accounts, regions, nodes].into_iter().all(Vec::is_empty) && tags.is_empty() && operating_systems.is_empty()
+        let Self { units, accounts, regions, tags, operating_systems, query, nodes, .. } = self;
+        [units, accounts, regions, nodes].into_iter().all(Vec::is_empty) && tags.is_empty() && operating_systems.is_empty() && query.is_none()
     }
 
     /// What is not possible in it, a sentence each.
     pub fn check(&self, place: &str, wrong: &mut Vec<String>) {
         if !self.everyone && self.says_nothing() {
-            wrong.push(format!("{place} names nobody: name units, accounts, regions, tags, operating_systems or nodes, or say `everyone: true`"));
+            wrong.push(format!("{place} names nobody: name units, accounts, regions, tags, operating_systems, a query or nodes, or say `everyone: true`"));
         }
         for (name, list) in [("units", &self.units), ("accounts", &self.accounts), ("regions", &self.regions), ("nodes", &self.nodes)] {
             if list.len() > ENTRIES_MAX || list.iter().any(|entry| entry.is_empty() || entry.len() > ENTRY_LENGTH_MAX) {
@@ -112,7 +125,7 @@ impl Selector {
         let systems: Vec<_> = self.operating_systems.iter().map(|system| system.name().to_owned()).collect();
         let tags = self.tags.iter().map(|(key, value)| format!("tag {key}={value}"));
         let parts = [list("unit", &self.units), list("account", &self.accounts), list("region", &self.regions), list("running", &systems), list("node", &self.nodes)];
-        let parts: Vec<_> = parts.into_iter().flatten().chain(tags).collect();
+        let parts: Vec<_> = parts.into_iter().flatten().chain(tags).chain(self.query.iter().map(|query| format!("query `{query}`"))).collect();
         let all = if parts.is_empty() { if self.everyone { "every node".to_owned() } else { "nobody".to_owned() } } else { parts.join(", ") };
         match &self.exclude {
             Some(exclude) => format!("{all}, but not {}", exclude.words()),
@@ -153,7 +166,16 @@ pub(crate) mod tests {
     fn every_list_counts_and_one_entry_of_a_list_is_enough() {
         let node = Tagged("mi-1", &[("env", "prod"), ("role", "web")]);
         let selects = |text: &str| serde_saphyr::from_str::<Selector>(text).unwrap().selects(&node);
-        for yes in ["everyone: true", "units: [retail]", "accounts: [bank, shop]", "tags: {env: prod}", "tags: {env: '*'}", "nodes: [mi-1]", "operating_systems: [DEBIAN]"] {
+        for yes in [
+            "everyone: true",
+            "units: [retail]",
+            "accounts: [bank, shop]",
+            "tags: {env: prod}",
+            "tags: {env: '*'}",
+            "nodes: [mi-1]",
+            "operating_systems: [DEBIAN]",
+            "query: tag.role = w*",
+        ] {
             assert!(selects(yes), "{yes}");
         }
         for no in [
@@ -164,12 +186,15 @@ pub(crate) mod tests {
             "{everyone: true, exclude: {tags: {role: web}}}",
             "operating_systems: [UBUNTU]",
             "nodes: [mi-2]",
+            "{tags: {env: prod}, query: tag.role = db}",
         ] {
             assert!(!selects(no), "{no}");
         }
         let mut wrong = Vec::new();
         serde_saphyr::from_str::<Selector>("{exclude: {everyone: true}}").unwrap().check("targets", &mut wrong);
-        assert_eq!(wrong, ["targets names nobody: name units, accounts, regions, tags, operating_systems or nodes, or say `everyone: true`"]);
-        assert_eq!(serde_saphyr::from_str::<Selector>("{tags: {env: prod}, exclude: {regions: [us]}}").unwrap().words(), "tag env=prod, but not region us");
+        assert_eq!(wrong, ["targets names nobody: name units, accounts, regions, tags, operating_systems, a query or nodes, or say `everyone: true`"]);
+        let words = |text: &str| serde_saphyr::from_str::<Selector>(text).unwrap().words();
+        assert_eq!(words("{tags: {env: prod}, exclude: {regions: [us]}}"), "tag env=prod, but not region us");
+        assert_eq!(words("query: package nginx or name = web-*"), "query `package nginx or name = web-*`");
     }
 }

@@ -260,15 +260,16 @@ pub async fn report(app: &App, agent: &Agent, frame: ReportFrame) -> Result<Repo
 pub async fn wait_for_orders(app: &App, asking: &LeavingAgent, boot: &str) -> Result<Orders, ActionError> {
     let agent = &asking.agent;
     if asking.retired {
-        return Ok(Orders { orders: vec![last_order(app, agent).await?] });
+        return Ok(Orders { orders: vec![Box::pin(last_order(app, agent)).await?] });
     }
-    heard_from(app, agent, boot).await?;
+    // Nearly all of its time it waits: what is done before and after is on the heap meanwhile.
+    Box::pin(heard_from(app, agent, boot)).await?;
     let waker = app.fleet().waker(agent.number);
     let patience = std::time::Duration::from_secs(u64::from(app.rhythm().poll_seconds));
     let deadline = tokio::time::Instant::now() + patience;
     loop {
         if app.fleet().is_awaited(agent.number)
-            && let Some(order) = next_order(app, agent).await?
+            && let Some(order) = Box::pin(next_order(app, agent)).await?
         {
             return Ok(Orders { orders: vec![order] });
         }
@@ -277,7 +278,7 @@ pub async fn wait_for_orders(app: &App, asking: &LeavingAgent, boot: &str) -> Re
             return Ok(Orders::default());
         }
         if authenticate_leaving(app, &agent.node_id, &agent.certificate)?.retired {
-            return Ok(Orders { orders: vec![last_order(app, agent).await?] });
+            return Ok(Orders { orders: vec![Box::pin(last_order(app, agent)).await?] });
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod verdicts;
 pub(crate) mod works;
 
 use domain::model::id::SessionId;
+use domain::model::query::Query;
 use domain::model::time::Timestamp;
 use store::StoreError;
 
@@ -141,6 +142,12 @@ fn search_text(text: Option<&str>) -> Result<Option<String>, ActionError> {
         return Err(ActionError::invalid("q", format!("the search text must be plain and have at most {SEARCH_LENGTH_MAX} bytes")));
     }
     Ok(text.map(str::to_owned))
+}
+
+/// A query over nodes that a person wrote; none when there is nothing in it.
+pub(crate) fn parse_node_query(text: &str) -> Result<Option<Query>, ActionError> {
+    let text = Some(text).filter(|text| !text.trim().is_empty());
+    text.map(Query::parse).transpose().map_err(|error| ActionError::invalid("query", error.to_string()))
 }
 
 /// The last instant of a day that a person wrote.

@@ -18,7 +18,7 @@ use store::AuditEntry;
 use store::nodes::NodeEvent;
 
 use crate::App;
-use crate::actions::{ActionError, Caller, cut_page, decode_cursor, inventories, page_limit, search_text};
+use crate::actions::{ActionError, Caller, cut_page, decode_cursor, inventories, page_limit, parse_node_query, search_text};
 use crate::fleet::{Node, NodeQuery, NodeSort, PagePlace, PageValue, Present, State};
 
 /// A node with its verdict of today.
@@ -175,6 +175,7 @@ fn parse_query(state: &State, query: &ListNodes, limit: usize) -> Result<NodeQue
         region: region.map(|region| region.id.clone()),
         tags: tags.map(|tag| tag.split_once('=').map_or_else(|| (tag.to_owned(), None), |(key, value)| (key.to_owned(), Some(value.to_owned())))).collect(),
         product: given(&query.product),
+        query: parse_node_query(query.query.as_deref().unwrap_or_default())?,
         sort: parse_sort(query.sort.as_deref())?,
         after: None,
         limit,

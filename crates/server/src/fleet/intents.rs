@@ -1,6 +1,7 @@
 //! What operators want: the documents in force, and which of them are for a node.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use domain::decide::assign::policy_group;
 use domain::model::channel::Channel;
@@ -10,7 +11,9 @@ use domain::model::intent::{Intent, IntentKind};
 use domain::model::node::TagSource;
 use domain::model::platform::OperatingSystem;
 use domain::model::policy::{Policy, policies_of};
+use domain::model::query::Fact;
 use domain::model::reboot_group::RebootGroup;
+use domain::model::section::System;
 use domain::model::selector::Selectable;
 use domain::model::time::Timestamp;
 use domain::model::window::Window;
@@ -79,11 +82,12 @@ impl Intents {
 
 /// A node with its place in the organization.
 pub struct Placed<'a> {
+    state: &'a State,
     node: &'a Node,
     account: &'a str,
     units: Vec<&'a str>,
     region: &'a str,
-    system: Option<OperatingSystem>,
+    system: Option<&'a System>,
 }
 
 impl Selectable for Placed<'_> {
@@ -108,7 +112,21 @@ impl Selectable for Placed<'_> {
     }
 
     fn operating_system(&self) -> Option<OperatingSystem> {
-        self.system
+        self.system.and_then(|system| system.platform.operating_system)
+    }
+
+    fn fact(&self, fact: &Fact) -> Option<&str> {
+        match fact {
+            Fact::Name => Some(&self.node.name),
+            Fact::Product => self.system.map(|system| system.platform.product.as_str()),
+            Fact::Architecture => self.system.map(|system| system.platform.architecture.as_str()),
+            Fact::Agent => self.node.record.agent_version.as_deref(),
+            Fact::Tag(key) => self.node.report.as_ref()?.fact_tags.get(key).map(String::as_str),
+        }
+    }
+
+    fn has_package(&self, name: &str, is_wanted: &dyn Fn(&str) -> bool) -> bool {
+        self.node.list().is_some_and(|list| self.state.index.versions_of(list, name).any(is_wanted))
     }
 }
 
@@ -119,11 +137,12 @@ impl State {
         let account = organization.accounts.iter().find(|account| account.id == node.record.account_id);
         let region = organization.regions.iter().find(|region| region.id == node.record.region_id);
         Placed {
+            state: self,
             node,
             account: account.map(|account| account.name.as_str()).unwrap_or_default(),
             units: account.map(|account| organization.path(&account.unit_id).into_iter().map(|unit| unit.name.as_str()).collect()).unwrap_or_default(),
             region: region.map(|region| region.name.as_str()).unwrap_or_default(),
-            system: self.system(node).and_then(|system| system.platform.operating_system),
+            system: self.system(node).map(Arc::as_ref),
         }
     }
 

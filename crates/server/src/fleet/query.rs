@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use domain::model::compliance::{Counts, Verdict};
 use domain::model::id::{AccountId, NodeId, RegionId};
 use domain::model::node::{Presence, QuietLimits, presence};
+use domain::model::query::Query;
 use domain::model::time::Timestamp;
 
 use crate::fleet::names::Names;
@@ -27,6 +28,8 @@ pub struct NodeQuery {
     pub tags: Vec<(String, Option<String>)>,
     /// With this product, such as `Debian12`.
     pub product: Option<String>,
+    /// That this finds.
+    pub query: Option<Query>,
     /// Order.
     pub sort: NodeSort,
     /// The last node of the page before.
@@ -217,6 +220,7 @@ impl State {
             && query.region.as_ref().is_none_or(|region| node.record.region_id == *region)
             && query.product.as_ref().is_none_or(|product| self.system(node).is_some_and(|system| system.platform.product == *product))
             && query.tags.iter().all(has_tag)
+            && query.query.as_ref().is_none_or(|wanted| wanted.finds(&self.placed(node)))
             && query.verdict.is_none_or(|verdict| self.verdict(node, present.now, present.stale_before).0 == verdict)
     }
 

@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequestParts, Query, State};
 use axum::http::request::Parts;
 use axum::http::{Method, Request, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use domain::model::id::NodeId;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -19,7 +19,7 @@ use serde::Deserialize;
 use crate::App;
 use crate::actions::agents::{self, Agent, LeavingAgent};
 use crate::http::extract::Body;
-use crate::http::{ApiError, Connection};
+use crate::http::{Answer, ApiError, Connection};
 
 /// An agent is whoever showed a certificate that is still good.
 impl FromRequestParts<App> for Agent {
@@ -62,19 +62,23 @@ const REPORT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Answers check-ins and reports; gives any other request back. Nearly all requests of a fleet are
 /// these, and going through the router would cost a fifth of them.
-pub(crate) async fn answer_directly(app: &App, connection: &Arc<Connection>, request: Request<Incoming>) -> Result<Response, Request<Incoming>> {
+pub(crate) fn answer_directly<'a>(app: &'a App, connection: &Arc<Connection>, request: Request<Incoming>) -> Result<Answer<'a>, Request<Incoming>> {
+    let agent = || authenticate(app, connection);
     match (request.method(), request.uri().path()) {
-        (&Method::POST, "/agent/v1/check-in") => Ok(check_in(app, connection, request.into_body()).await.into_response()),
-        // Its future is large, and so it is made where it stays.
-        (&Method::POST, "/agent/v1/report") => Ok(Box::pin(report(app, connection, request.into_body())).await.into_response()),
+        (&Method::POST, "/agent/v1/check-in") => Ok(answer(check_in(app, agent(), request.into_body()))),
+        (&Method::POST, "/agent/v1/report") => Ok(answer(report(app, agent(), request.into_body()))),
         _ => Err(request),
     }
 }
 
+fn answer<'a>(answer: impl Future<Output = Result<impl IntoResponse, ApiError>> + Send + 'a) -> Answer<'a> {
+    Box::pin(async { Ok(answer.await.into_response()) })
+}
+
 /// Nothing changed: 204, or 404 when the server does not have that report. The body is JSON
 /// whatever its type says, which saves the header that would say so.
-async fn check_in(app: &App, connection: &Arc<Connection>, body: Incoming) -> Result<StatusCode, ApiError> {
-    let agent = authenticate(app, connection)?;
+async fn check_in(app: &App, agent: Result<Agent, ApiError>, body: Incoming) -> Result<StatusCode, ApiError> {
+    let agent = agent?;
     let body = read(body, CHECK_IN_BYTES_MAX).await?;
     let check_in: CheckIn = serde_json::from_slice(&body).map_err(|error| invalid_body(&error))?;
     let known = agents::check_in(app, &agent, &check_in).await?;
@@ -86,8 +90,8 @@ const TURN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A report that says something new. Only so many are read and checked at once, so that a herd of
 /// nodes takes bounded memory.
-async fn report(app: &App, connection: &Arc<Connection>, body: Incoming) -> Result<Json<ReportAnswer>, ApiError> {
-    let agent = authenticate(app, connection)?;
+async fn report(app: &App, agent: Result<Agent, ApiError>, body: Incoming) -> Result<Json<ReportAnswer>, ApiError> {
+    let agent = agent?;
     let turn = tokio::time::timeout(TURN_PATIENCE, app.report_room().acquire()).await;
     let _turn = turn.ok().and_then(Result::ok).ok_or_else(ApiError::busy)?;
     let frame = ReportFrame::unpack(&read(body, REPORT_BYTES_MAX).await?).map_err(|error| invalid_body(&error))?;

@@ -19,7 +19,7 @@ use crate::ui::layout::{self, Section};
 use crate::ui::parts::{self, FormPairs, text};
 
 /// Names of the filters, as in the address.
-fn filters_of(query: &ListNodes) -> [(&'static str, &str); 9] {
+fn filters_of(query: &ListNodes) -> [(&'static str, &str); 10] {
     [
         ("q", text(query.q.as_ref())),
         ("verdict", text(query.verdict.as_ref())),
@@ -29,6 +29,7 @@ fn filters_of(query: &ListNodes) -> [(&'static str, &str); 9] {
         ("region", text(query.region.as_ref())),
         ("tag", text(query.tag.as_ref())),
         ("product", text(query.product.as_ref())),
+        ("query", text(query.query.as_ref())),
         ("sort", text(query.sort.as_ref())),
     ]
 }
@@ -85,7 +86,7 @@ pub async fn list(State(app): State<App>, session: BrowserSession, PageQuery(que
 
 fn filter_form(app: &App, session: &BrowserSession, query: &ListNodes) -> Markup {
     let organization = organization::read(app, &session.caller);
-    let [(_, q), (_, verdict), (_, presence), (_, unit), (_, account), (_, region), (_, tag), (_, product), (_, sort)] = filters_of(query);
+    let [(_, q), (_, verdict), (_, presence), (_, unit), (_, account), (_, region), (_, tag), (_, product), (_, wanted), (_, sort)] = filters_of(query);
     let filtered = filters_of(query).iter().any(|(name, value)| *name != "sort" && !value.is_empty());
     html! {
         form.filters role="search" {
@@ -103,6 +104,7 @@ fn filter_form(app: &App, session: &BrowserSession, query: &ListNodes) -> Markup
             @if organization.accounts.len() > 1 { (choice_of("Account", "account", account, organization.accounts.iter().map(|account| account.name.as_str()))) }
             @if organization.regions.len() > 1 { (choice_of("Region", "region", region, organization.regions.iter().map(|region| region.name.as_str()))) }
             label { "Tag" input name="tag" value=(tag) placeholder="key=value"; }
+            label { "Query" input name="query" value=(wanted) placeholder="package nginx"; }
             @if !product.is_empty() { input type="hidden" name="product" value=(product); }
             @if !sort.is_empty() { input type="hidden" name="sort" value=(sort); }
             button { "Apply" }

@@ -20,7 +20,7 @@ use store::operations::{InvocationRecord, InvocationState, OperationRecord};
 
 use crate::App;
 use crate::actions::operations::{RolloutToday, Verb};
-use crate::actions::{ActionError, documents, nodes, operations, organization};
+use crate::actions::{ActionError, documents, nodes, operations, organization, parse_node_query};
 use crate::http::BrowserSession;
 use crate::ui::errors::{PageError, cross_site};
 use crate::ui::layout::{self, Section};
@@ -77,6 +77,7 @@ pub async fn new(State(app): State<App>, session: BrowserSession) -> Html<String
                 h2 { "Which nodes" }
                 div.fields {
                     label { "Tagged" input name="tags" placeholder="env=prod, role=web"; }
+                    label { "That a query finds" input name="query" placeholder="product = Debian12 and package nginx"; }
                     (choose("In the unit", "unit", &tree.units.iter().map(|unit| &unit.name).collect::<Vec<_>>()))
                     (choose("In the account", "account", &tree.accounts.iter().map(|account| &account.name).collect::<Vec<_>>()))
                     (choose("In the region", "region", &tree.regions.iter().map(|region| &region.name).collect::<Vec<_>>()))
@@ -106,6 +107,7 @@ pub async fn new(State(app): State<App>, session: BrowserSession) -> Html<String
 /// Begins an install on many nodes.
 pub async fn create(State(app): State<App>, session: BrowserSession, form: FormPairs) -> Result<Response, PageError> {
     let list = |name: &str| Some(form.value(name).to_owned()).filter(|value| !value.is_empty()).into_iter().collect::<Vec<_>>();
+    let word = |name: &str| list(name).into_iter().next();
     let text = form.value("rollout").trim();
     let rollout = (!text.is_empty()).then(|| parse_document::<Rollout>(text)).transpose().map_err(|error| ActionError::invalid("rollout", error.to_string()))?;
     let targets = Selector {
@@ -114,9 +116,9 @@ pub async fn create(State(app): State<App>, session: BrowserSession, form: FormP
         accounts: list("account"),
         regions: list("region"),
         tags: parts::parse_tags(form.value("tags")).map_err(|message| ActionError::invalid("tags", message))?,
+        query: parse_node_query(form.value("query"))?,
         ..Selector::default()
     };
-    let word = |name: &str| list(name).into_iter().next();
     let hooks = HookNames { before: word("before"), after: None, at_exit: word("at_exit") };
     let body = CreateOperation {
         targets: Some(targets),

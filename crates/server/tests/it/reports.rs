@@ -83,3 +83,31 @@ async fn a_node_that_does_not_allow_it_is_not_asked_to_install() {
     harness.post("/api/v1/operations", r#"{"kind":"rollback"}"#, &[]).await.check_problem(422, "invalid_value");
     harness.post("/api/v1/operations", r#"{"kind":"rollback","rollback_of":"op-0123456789abcdef0"}"#, &[]).await.check_problem(422, "invalid_value");
 }
+
+#[tokio::test]
+async fn a_query_asks_for_what_nodes_are_and_have() {
+    let harness = Harness::new().await;
+    for (name, n_missing) in [("web-1", 3), ("web-2", 0), ("db-1", 0)] {
+        harness.report(debian(name, 20, n_missing, START)).await;
+    }
+    let found = |query: &str| {
+        let page = nodes::list(&harness.app, &harness.operator, &ListNodes { query: Some(query.to_owned()), sort: Some("name".to_owned()), ..ListNodes::default() });
+        page.map(|page| page.nodes.into_iter().map(|node| node.name).collect::<Vec<_>>().join(" ")).map_err(|error| error.to_string())
+    };
+    let all = "db-1 web-1 web-2";
+    let version = debian("web-1", 20, 3, START).packages[0].clone();
+    let newer = debian("web-2", 20, 0, START).packages[0].clone();
+    assert_eq!(version.name, newer.name);
+    for (query, expected) in [
+        ("name = web-*".to_owned(), "web-1 web-2"),
+        ("system = DEBIAN and product = Debian12 and account = default and region = default and unit = *".to_owned(), all),
+        (format!("package {}", version.name), all),
+        ("package nginx".to_owned(), ""),
+        (format!("package {} > {} or name = db-1", version.name, newer.version), "db-1"),
+        (format!("not package {} = {}", version.name, version.version), if version.version == newer.version { "" } else { "db-1 web-2" }),
+        ("tag.env = prod".to_owned(), ""),
+    ] {
+        assert_eq!(found(&query).as_deref(), Ok(expected), "{query}");
+    }
+    assert!(found("host = web").unwrap_err().contains("found `host` at character 1"));
+}

@@ -195,6 +195,9 @@ struct Filter {
     /// Nodes with this product, such as Debian12
     #[arg(long)]
     product: Option<String>,
+    /// Nodes that a query finds, such as 'package openssl < 3.0.15-1~deb12u1 and not tag.env = test'
+    #[arg(long)]
+    query: Option<String>,
 }
 
 /// Runs the command.
@@ -294,9 +297,9 @@ pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
 }
 
 fn list(filter: Filter, sort: String, page: PageArguments, remote: &Remote, printer: &Printer) -> anyhow::Result<()> {
-    let Filter { search, verdict, presence, unit, account, region, tag, product } = filter;
+    let Filter { search, verdict, presence, unit, account, region, tag, product, query } = filter;
     let tag = Some(tag.join(",")).filter(|tag| !tag.is_empty());
-    let query = ListNodes { q: search, verdict, presence, unit, account, region, tag, product, sort: Some(sort), cursor: page.cursor, limit: Some(page.limit) };
+    let query = ListNodes { q: search, verdict, presence, unit, account, region, tag, product, query, sort: Some(sort), cursor: page.cursor, limit: Some(page.limit) };
     let answer = remote.ask(async |client| client.list_nodes(&query).await)?;
     if remote.format == Format::Json {
         return printer.json(&answer);

@@ -9,6 +9,7 @@ use api::v1::node::ListPage;
 use api::v1::operation::{CreateOperation, Invocation, Operation, OperationKind};
 use clap::Subcommand;
 use domain::model::baseline::parse_document;
+use domain::model::query::Query;
 use domain::model::rollout::Rollout;
 use domain::model::selector::Selector;
 
@@ -115,6 +116,9 @@ struct StartArguments {
     /// Nodes of this region
     #[arg(long)]
     region: Vec<String>,
+    /// Nodes that a query finds, such as 'product = Debian12 and package nginx'
+    #[arg(long)]
+    query: Option<String>,
     /// Rings, soaks and gates: the YAML of a policy's `rollout`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["concurrency", "errors"])]
     rollout: Option<PathBuf>,
@@ -158,7 +162,9 @@ impl StartArguments {
             let text = std::fs::read_to_string(&file).with_context(|| Failure::new(format!("failed to read `{}`", file.display()), hint))?;
             parse_document(&text).map_err(|error| Failure::new(format!("`{}` is no rollout: {error}", file.display()), error.hint().unwrap_or(hint).to_owned()).into())
         });
-        let targets = Selector { everyone: self.everyone, units: self.unit, accounts: self.account, regions: self.region, tags, ..Selector::default() };
+        let hint = "`fettle node list --query` shows what a query finds";
+        let query = self.query.map(|text| Query::parse(&text).map_err(|error| Failure::new(error.to_string(), hint))).transpose()?;
+        let targets = Selector { everyone: self.everyone, units: self.unit, accounts: self.account, regions: self.region, tags, query, ..Selector::default() };
         Ok(self.rate.limit(CreateOperation {
             targets: Some(targets),
             install: Some(self.how.wish(&self.wish)?),
