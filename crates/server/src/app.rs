@@ -14,6 +14,7 @@ use crate::actions::verdicts::{self, Recorded};
 use crate::feeds::{self, FeedError};
 use crate::fleet::{Fleet, Present, State};
 use crate::keys::{GivenCertificate, KeyError, Keys};
+use crate::reconcilers::progress::Told;
 use crate::reconcilers::rollouts::Signals;
 
 /// Hours after which a node that has not been scanned is unknown.
@@ -61,6 +62,7 @@ struct Parts {
     import: tokio::sync::Mutex<()>,
     verdicts: tokio::sync::Mutex<Option<Recorded>>,
     rollouts: Signals,
+    told: Told,
     secrets: PathBuf,
 }
 
@@ -121,6 +123,7 @@ impl App {
                 import: tokio::sync::Mutex::default(),
                 verdicts: tokio::sync::Mutex::default(),
                 rollouts: Signals::new(gates),
+                told: Told::default(),
                 secrets,
             }),
         })
@@ -143,6 +146,11 @@ impl App {
     /// What the loop that moves rollouts on knows.
     pub(crate) fn rollouts(&self) -> &Signals {
         &self.parts.rollouts
+    }
+
+    /// How far nodes said they are.
+    pub(crate) fn told(&self) -> &Told {
+        &self.parts.told
     }
 
     /// The folder of the secrets that channels name.

@@ -11,6 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -30,6 +31,10 @@ const FIRST_WORD_PATIENCE: Duration = Duration::from_secs(10);
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
 /// Most connections at once; further ones wait to be accepted.
 const CONNECTIONS_MAX: usize = 60_000;
+/// Largest head of a browser's request; a long body is read in such pieces.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// The same of an agent, which has a connection open for as long as it lives: the least that hyper takes.
+const AGENT_BUFFER_BYTES_MAX: usize = 8 * 1024;
 /// The first byte of a TLS connection.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -95,15 +100,15 @@ impl Routers {
             Guest::InTheClear(stream) => {
                 let router = if self.app.behind_tls() || peer.ip().is_loopback() { self.people.clone() } else { tls_needed() };
                 let connection = known(self.app.behind_tls(), None);
-                serve_http(stream, move |request| route(&router, connection.clone(), request), watcher)
+                serve_http(stream, move |request| route(&router, connection.clone(), request), BUFFER_BYTES_MAX, watcher)
             }
             Guest::Browser(stream) => {
                 let connection = known(true, None);
-                serve_http(stream, move |request| route(&self.people, connection.clone(), request), watcher)
+                serve_http(stream, move |request| route(&self.people, connection.clone(), request), BUFFER_BYTES_MAX, watcher)
             }
             Guest::Agent(stream) => {
                 let connection = known(true, stream.get_ref().1.peer_certificates().and_then(|chain| read_node_certificate(chain.first()?)));
-                serve_http(stream, move |request| self.answer_agent(connection.clone(), request), watcher)
+                serve_http(stream, move |request| self.answer_agent(connection.clone(), request), AGENT_BUFFER_BYTES_MAX, watcher)
             }
         }
     }
@@ -137,11 +142,16 @@ fn route<'a>(router: &Router, connection: Arc<Connection>, request: Request<Inco
 /// A connection that is served.
 type Served<'a> = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send + 'a>>;
 
-fn serve_http<'a>(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, answer: impl Fn(Request<Incoming>) -> Answer<'a> + Send + 'a, watcher: Watcher) -> Served<'a> {
-    // Agents keep their connections open for as long as they live.
-    let connection =
-        hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(None).serve_connection(TokioIo::new(stream), hyper::service::service_fn(answer));
-    Box::pin(watcher.watch(connection))
+fn serve_http<'a>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    answer: impl Fn(Request<Incoming>) -> Answer<'a> + Send + 'a,
+    buffer_bytes_max: usize,
+    watcher: Watcher,
+) -> Served<'a> {
+    let mut http = hyper::server::conn::http1::Builder::new();
+    // A connection that waits is no reason to end it.
+    http.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(buffer_bytes_max);
+    Box::pin(watcher.watch(http.serve_connection(TokioIo::new(stream), service_fn(answer))))
 }
 
 /// What everybody gets who comes over the network in the clear.

@@ -22,6 +22,7 @@ use crate::actions::ActionError;
 use crate::actions::operations::{self, Ended};
 use crate::fleet::{IncomingContent, IncomingReport, Node, Outcome, PackageFactsRow, State};
 use crate::keys::IssuedCertificate;
+use crate::reconcilers::progress;
 
 /// A node that showed its certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -379,7 +380,8 @@ pub async fn finish_order(app: &App, agent: &Agent, result: &OrderResult) -> Res
 /// Most lines of a run's progress, and most bytes of each.
 const LINES_MAX: usize = 20;
 
-/// How far the run of an order is. What the node says is bounded here, whatever it is.
+/// How far the run of an order is. What the node says is bounded here, whatever it is. A node that is about to go down is
+/// answered when that is written: who looks for it must know.
 pub async fn progress(app: &App, agent: &Agent, told: &RunProgress) -> Result<(), ActionError> {
     let id: OperationId = told.operation_id.parse().map_err(|_| ActionError::not_found("operation", "of this node"))?;
     let mut progress = told.progress.clone();
@@ -388,9 +390,11 @@ pub async fn progress(app: &App, agent: &Agent, told: &RunProgress) -> Result<()
         *line = line.chars().filter(|c| !c.is_control()).take(TEXT_LENGTH_MAX).collect();
     }
     app.fleet().saw(agent.number, app.now());
-    let mut tx = app.database().write().await?;
-    tx.set_progress(&id, &agent.node_id, &progress).await?;
-    tx.commit().await?;
+    let goes_down = progress.back_by.is_some();
+    app.told().put(&agent.node_id, id, progress);
+    if goes_down {
+        progress::write_down(app).await?;
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 pub mod due;
 mod gates;
 pub mod notify;
+pub mod progress;
 pub mod rollouts;
 
 use crate::App;
@@ -13,4 +14,5 @@ pub fn start(app: &App) {
     tokio::spawn(rollouts::run(app.clone()));
     tokio::spawn(due::run(app.clone()));
     tokio::spawn(notify::run(app.clone()));
+    tokio::spawn(progress::run(app.clone()));
 }

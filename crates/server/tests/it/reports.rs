@@ -1,10 +1,14 @@
 //! What reports change, and what they leave as it was.
 
+use api::agent_v1::RunProgress;
 use api::v1::node::{ListNodes, ListPage};
+use domain::model::run::{Progress, Step};
 use domain::model::section::Section;
 use domain::model::time::{DAY_MS, HOUR_MS};
+use server::actions::agents::{self, Agent};
 use server::actions::operations::{self, Ended};
 use server::actions::{inventories, nodes};
+use server::reconcilers::progress;
 use store::operations::InvocationState;
 use testkit::clock::START;
 use testkit::inventories::debian;
@@ -110,4 +114,26 @@ async fn a_query_asks_for_what_nodes_are_and_have() {
         assert_eq!(found(&query).as_deref(), Ok(expected), "{query}");
     }
     assert!(found("host = web").unwrap_err().contains("found `host` at character 1"));
+}
+
+#[tokio::test]
+async fn how_far_a_run_is_is_written_now_and_then_and_at_once_when_the_node_goes_down() {
+    let harness = Harness::new().await;
+    let id = harness.report(debian("web-1", 20, 1, START)).await;
+    let body = format!("{{\"kind\":\"scan\",\"nodes\":[\"{id}\"]}}");
+    let operation = harness.post("/api/v1/operations", &body, &[]).await.json()["id"].as_str().unwrap().to_owned();
+    operations::claim(&harness.app, &id, 1).await.unwrap().unwrap();
+    let agent = Agent { node_id: id.clone(), number: 0, certificate: "1".into() };
+    let tell = async |step: Step, line: &str, back_by| {
+        let progress = Progress { step, at: START, percent: None, lines: vec![line.to_owned()], waits_until: None, back_by };
+        agents::progress(&harness.app, &agent, &RunProgress { operation_id: operation.clone(), progress }).await.unwrap();
+    };
+    let shown = async || harness.get(&format!("/api/v1/operations/{operation}")).await.json()["invocations"][0]["progress"].clone();
+    tell(Step::Download, "first", None).await;
+    tell(Step::Apply, "second", None).await;
+    assert!(shown().await.is_null());
+    progress::write_down(&harness.app).await.unwrap();
+    assert_eq!((&shown().await["step"], &shown().await["lines"][0]), (&"apply".into(), &"second".into()));
+    tell(Step::Reboot, "third", Some(START)).await;
+    assert_eq!(shown().await["step"], "reboot");
 }
