@@ -511,6 +511,10 @@ impl Agent {
         self.identity.generation = order.generation;
         self.parts.state.set_identity(&self.identity)?;
         self.parts.state.set_sources(&order.sources)?;
+        let unmended = match &order.task {
+            Task::Scan | Task::Refresh | Task::Report if self.active.is_none() => self.adopt(order.repositories.clone()).await,
+            _ => None,
+        };
         let failure = match &order.task {
             Task::Scan => self.scan(false).await,
             Task::Refresh => self.scan(true).await,
@@ -557,8 +561,26 @@ impl Agent {
                 return Ok(true);
             }
         };
+        let failure = unmended.or(failure);
         self.parts.state.keep_result(&OrderResult { succeeded: failure.is_none(), message: failure, ..OrderResult::new(&order.operation_id) })?;
         Ok(false)
+    }
+
+    /// Makes the repositories of the node's policy its own, where it lets the server install; why that failed.
+    async fn adopt(&self, repositories: Vec<Source>) -> Option<String> {
+        if !self.parts.config.allows().install {
+            return None;
+        }
+        match tokio::task::spawn_blocking(move || own_repositories::adopt(&Root::new("/"), &repositories)).await {
+            Ok(Ok(changed)) => {
+                if changed {
+                    info!("the node's repositories are those of its policy now, or its own again");
+                }
+                None
+            }
+            Ok(Err(error)) => Some(note(&error)),
+            Err(error) => Some(note(&error)),
+        }
     }
 
     /// What an install would do.

@@ -108,7 +108,12 @@ impl Routers {
             }
             Guest::Agent(stream) => {
                 let connection = known(true, stream.get_ref().1.peer_certificates().and_then(|chain| read_node_certificate(chain.first()?)));
-                serve_http(stream, move |request| self.answer_agent(connection.clone(), request), AGENT_BUFFER_BYTES_MAX, watcher)
+                serve_http(
+                    stream,
+                    move |request| http::answer_agent(&self.app, connection.clone(), request, |connection, other| route(&self.agents, connection, other)),
+                    AGENT_BUFFER_BYTES_MAX,
+                    watcher,
+                )
             }
         }
     }
@@ -125,10 +130,6 @@ impl Routers {
         let (agents, browsers) = self.app.keys().tls();
         let stream = tokio::time::timeout(FIRST_WORD_PATIENCE, handshake.into_stream(if is_agent { agents } else { browsers })).await??;
         Ok(if is_agent { Guest::Agent(stream) } else { Guest::Browser(stream) })
-    }
-
-    fn answer_agent(&self, connection: Arc<Connection>, request: Request<Incoming>) -> Answer<'_> {
-        http::answer_directly(&self.app, &connection, request).unwrap_or_else(|other| route(&self.agents, connection, other))
     }
 }
 

@@ -356,6 +356,14 @@ impl ReadTx {
         self.list(statement, |row| row.get("node_id")).await
     }
 
+    /// Nodes that are in the middle of a run, or about to begin one.
+    pub async fn list_nodes_at_work(&mut self) -> Result<Vec<String>, StoreError> {
+        let statement = sql("SELECT DISTINCT node_id FROM invocations WHERE state IN ($1, $2) AND work IS NOT NULL AND released_at IS NOT NULL ORDER BY node_id")
+            .bind(InvocationState::Pending.code())
+            .bind(InvocationState::Running.code());
+        self.list(statement, |row| row.get("node_id")).await
+    }
+
     /// Nodes that are in the middle of a run of another operation.
     pub async fn list_busy_nodes(&mut self, but_of: &OperationId) -> Result<BTreeSet<String>, StoreError> {
         let statement = sql("SELECT DISTINCT node_id FROM invocations WHERE state = $1 AND work IS NOT NULL AND operation_id <> $2")

@@ -1,11 +1,13 @@
-//! Repositories of a baseline: the only ones while a node is scanned and patched with it, and gone afterwards.
+//! Repositories of a baseline: the only ones while a node is scanned and patched with it, and gone afterwards. And those of
+//! a policy, which are the node's own until the policy says otherwise.
 //!
-//! As in AWS Patch Manager they take the place of the node's own, whose files are moved aside meanwhile. Names say
+//! As in AWS Patch Manager a baseline's take the place of the node's own, whose files are moved aside meanwhile. Names say
 //! what was done, so that whoever comes next puts back what a crash left.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use domain::model::baseline::Source;
@@ -19,10 +21,19 @@ use crate::root::Root;
 
 /// How long reading their lists may take.
 const PATIENCE: Duration = Duration::from_mins(10);
-/// What files begin with that were placed here, so that one that a crash left is found.
-const PREFIX: &str = "fettle-source-";
-/// What the names of the node's own files end with meanwhile; no package manager reads such files.
-const ASIDE: &str = ".fettle-aside";
+/// Names of files that tell what was done.
+#[derive(Debug, Clone, Copy)]
+struct Marks {
+    /// What files begin with that were placed here.
+    ours: &'static str,
+    /// What the names of the node's own files end with meanwhile; no package manager reads such files.
+    aside: &'static str,
+}
+
+/// Of a baseline, for a run; one that a crash left is found by them.
+const FOR_A_RUN: Marks = Marks { ours: "fettle-source-", aside: ".fettle-aside" };
+/// Of a policy. apt passes over `.save` without a word.
+const FOR_GOOD: Marks = Marks { ours: "fettle-policy-", aside: ".fettle.save" };
 
 /// Why a baseline's repositories cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +56,7 @@ pub enum SourceError {
     #[error(transparent)]
     Command(#[from] CommandError),
     /// The tool cannot read them.
-    #[error("`{tool}` cannot read the baseline's repositories: {words}")]
+    #[error("`{tool}` cannot read the repositories that the server names: {words}")]
     Refused {
         /// Which.
         tool: &'static str,
@@ -87,25 +98,73 @@ impl Files {
         paths.chain(self.file.map(|file| root.join(file)).filter(|path| path.exists())).collect()
     }
 
-    /// Takes ours away and brings the node's own back.
-    fn restore(&self, root: &Root) -> io::Result<()> {
-        for ours in self.list(root).iter().filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX))) {
-            fs::remove_file(ours)?;
+    /// Those that were placed with these marks, and the others.
+    fn split(&self, root: &Root, marks: Marks) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        self.list(root).into_iter().partition(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(marks.ours)))
+    }
+
+    /// Takes ours away and brings the node's own back; whether there were any.
+    fn restore(&self, root: &Root, marks: Marks) -> Result<bool, SourceError> {
+        let (ours, _) = self.split(root, marks);
+        for path in &ours {
+            fs::remove_file(path).map_err(failed(path))?;
         }
         let names = root.list_names(self.folder, &mut Vec::new());
-        let aside = names.iter().filter(|name| name.ends_with(ASIDE)).map(|name| root.join(&format!("{}/{name}", self.folder)));
-        let of_file = self.file.map(|file| root.join(&format!("{file}{ASIDE}"))).filter(|path| path.exists());
-        for path in aside.chain(of_file) {
-            let own = path.to_string_lossy().trim_end_matches(ASIDE).to_owned();
-            fs::rename(&path, own)?;
+        let aside = names.iter().filter(|name| name.ends_with(marks.aside)).map(|name| root.join(&format!("{}/{name}", self.folder)));
+        let of_file = self.file.map(|file| root.join(&format!("{file}{}", marks.aside))).filter(|path| path.exists());
+        let aside: Vec<_> = aside.chain(of_file).collect();
+        for path in &aside {
+            fs::rename(path, path.to_string_lossy().trim_end_matches(marks.aside)).map_err(failed(path))?;
+        }
+        Ok(!ours.is_empty() || !aside.is_empty())
+    }
+
+    /// Moves files aside and writes ours.
+    fn replace(marks: Marks, others: &[PathBuf], texts: &BTreeMap<PathBuf, String>) -> Result<(), SourceError> {
+        for own in others {
+            fs::rename(own, format!("{}{}", own.display(), marks.aside)).map_err(failed(own))?;
+        }
+        for (path, text) in texts {
+            fs::write(path, text).map_err(failed(path))?;
         }
         Ok(())
     }
+
+    /// What is written of those that are for a product.
+    fn texts(&self, root: &Root, marks: Marks, sources: &[Source], product: &str) -> BTreeMap<PathBuf, String> {
+        let text = |source: &Source| {
+            let path = root.join(&format!("{}/{}{}{}", self.folder, marks.ours, source.name, self.endings[0]));
+            (path, format!("{}\n", source.configuration.trim_end()))
+        };
+        sources.iter().filter(|source| source.is_for(product)).map(text).collect()
+    }
+
+    /// Keeps others from changing repositories while it is held. None where there is no folder for them.
+    fn lock(&self, root: &Root, make: bool) -> Result<Option<File>, SourceError> {
+        let folder = root.join(self.folder);
+        if make {
+            fs::create_dir_all(&folder).map_err(failed(&folder))?;
+        }
+        if !folder.is_dir() {
+            return Ok(None);
+        }
+        let lock = File::open(&folder).map_err(failed(&folder))?;
+        if lock.try_lock().is_err() {
+            tracing::info!("waiting for another run, which has a baseline's repositories in place");
+            lock.lock().map_err(failed(&folder))?;
+        }
+        Ok(Some(lock))
+    }
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> SourceError {
+    let path = path.display().to_string();
+    move |source| SourceError::Write { path, source }
 }
 
 impl Drop for Placed {
     fn drop(&mut self) {
-        if let Err(error) = self.files.restore(&self.root) {
+        if let Err(error) = self.files.restore(&self.root, FOR_A_RUN) {
             tracing::error!(%error, folder = self.files.folder, "the node's own repositories could not be put back; the next run tries again");
         }
     }
@@ -120,37 +179,48 @@ pub fn place(root: &Root, sources: &[Source]) -> Result<Option<Placed>, SourceEr
         Err(_) if sources.is_empty() => return Ok(None),
         found => found?,
     };
-    let failed = |path: &str| {
-        let path = path.to_owned();
-        move |source| SourceError::Write { path, source }
-    };
-    let folder = root.join(files.folder);
-    if !sources.is_empty() {
-        fs::create_dir_all(&folder).map_err(failed(files.folder))?;
-    }
-    if !folder.is_dir() {
-        return Ok(None);
-    }
-    let lock = File::open(&folder).map_err(failed(files.folder))?;
-    if lock.try_lock().is_err() {
-        tracing::info!("waiting for another run, which has a baseline's repositories in place");
-        lock.lock().map_err(failed(files.folder))?;
-    }
-    files.restore(root).map_err(failed(files.folder))?;
-    let wanted: Vec<_> = sources.iter().filter(|source| source.is_for(&platform.product)).collect();
-    if wanted.is_empty() {
+    let Some(lock) = files.lock(root, !sources.is_empty())? else { return Ok(None) };
+    files.restore(root, FOR_A_RUN)?;
+    let texts = files.texts(root, FOR_A_RUN, sources, &platform.product);
+    if texts.is_empty() {
         return Ok(None);
     }
     let placed = Placed { root: root.clone(), files, _lock: lock };
-    for own in files.list(root) {
-        fs::rename(&own, format!("{}{ASIDE}", own.display())).map_err(failed(&own.to_string_lossy()))?;
-    }
-    for source in wanted {
-        let path = root.join(&format!("{}/{PREFIX}{}{}", files.folder, source.name, files.endings[0]));
-        fs::write(&path, format!("{}\n", source.configuration.trim_end())).map_err(failed(&path.to_string_lossy()))?;
-    }
+    Files::replace(FOR_A_RUN, &files.list(root), &texts)?;
     read_lists(root, tool)?;
     Ok(Some(placed))
+}
+
+/// Makes a policy's repositories the node's only ones for good; those that it had come back when there are none. Whether
+/// anything changed. What the package manager cannot read is taken back.
+pub fn adopt(root: &Root, sources: &[Source]) -> Result<bool, SourceError> {
+    let Some(manager) = inventory::package_manager(root) else { return Ok(false) };
+    let platform = inventory::platform(root, &mut Vec::new());
+    let (tool, files) = match find_tool(root, &manager, &platform) {
+        Err(_) if sources.is_empty() => return Ok(false),
+        found => found?,
+    };
+    let Some(_lock) = files.lock(root, !sources.is_empty())? else { return Ok(false) };
+    files.restore(root, FOR_A_RUN)?;
+    let texts = files.texts(root, FOR_GOOD, sources, &platform.product);
+    if texts.is_empty() {
+        return files.restore(root, FOR_GOOD);
+    }
+    let (ours, others) = files.split(root, FOR_GOOD);
+    let before: BTreeMap<_, _> = ours.into_iter().filter_map(|path| Some((fs::read_to_string(&path).ok()?, path))).map(|(text, path)| (path, text)).collect();
+    if before == texts && others.is_empty() {
+        return Ok(false);
+    }
+    let remove = |texts: &BTreeMap<PathBuf, String>| texts.keys().try_for_each(|path| fs::remove_file(path).map_err(failed(path)));
+    remove(&before)?;
+    Files::replace(FOR_GOOD, &others, &texts)?;
+    let Err(error) = read_lists(root, tool) else { return Ok(true) };
+    remove(&texts)?;
+    for own in &others {
+        fs::rename(format!("{}{}", own.display(), FOR_GOOD.aside), own).map_err(failed(own))?;
+    }
+    Files::replace(FOR_GOOD, &[], &before)?;
+    Err(error)
 }
 
 /// The tool that reads lists, and the files that tell it of repositories.

@@ -340,7 +340,7 @@ fn a_baselines_own_repositories_take_the_place_of_the_nodes_and_go_again() {
     assert!(own_repositories::place(&root, &[source(&["Debian11"], "/ours")]).unwrap().is_none(), "it is for another product");
     assert_eq!(files(), before);
     let refused = own_repositories::place(&root, &[source(&["*"], "/nowhere")]).unwrap_err().to_string();
-    assert!(refused.starts_with("`apt-get` cannot read the baseline's repositories: ") && refused.contains("/nowhere"), "{refused}");
+    assert!(refused.starts_with("`apt-get` cannot read the repositories that the server names: ") && refused.contains("/nowhere"), "{refused}");
     assert_eq!(files(), before, "nothing is left of what cannot be read");
 }
 

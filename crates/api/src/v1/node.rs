@@ -83,6 +83,21 @@ pub struct NodeDetail {
     /// Those that are neither of the level critical nor about security.
     #[serde(default)]
     pub other_non_compliant: u32,
+    /// The policies that are for it: the first acts, and shadows the others.
+    #[serde(default)]
+    pub policies: Vec<String>,
+    /// How it differs from what the policy that acts says.
+    #[serde(default)]
+    pub drift: Vec<Drift>,
+}
+
+/// A difference between a node and its policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Drift {
+    /// In what the node differs.
+    pub what: String,
+    /// How that is mended, and by whom.
+    pub mend: String,
 }
 
 /// Verdicts of a node up to a day.

@@ -113,6 +113,7 @@ async fn forged_foreign_replayed_and_expired_orders_are_refused_and_reported() {
         expires_at: now.plus_millis(HOUR_MS),
         task: Task::Report,
         sources: Vec::new(),
+        repositories: Vec::new(),
     };
     let mut altered = keys.sign(&order(9, "altered"));
     altered.order = altered.order.replace("report", "retire");
@@ -174,6 +175,7 @@ async fn an_install_that_was_given_again_as_it_ended_is_answered_and_not_done_tw
         expires_at: now.plus_millis(HOUR_MS),
         task: Task::Install(InstallWork { terms: terms.clone(), ..InstallWork::default() }),
         sources: Vec::new(),
+        repositories: Vec::new(),
     };
     *desk.orders.lock().unwrap() = vec![keys.sign(&order(3, "op-2")), keys.sign(&order(2, "op-1"))];
     let (agent, state) = run_agent(&server, folder.path(), &keys, &node, |state| {

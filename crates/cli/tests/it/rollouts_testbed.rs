@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 use testkit::apt_repository::Package;
-use testkit::testbed::NodeOptions;
+use testkit::testbed::{NodeOptions, SERVER};
 
 use crate::harness::wait_for;
 use crate::runs_testbed::Bed;
@@ -134,4 +134,55 @@ fn a_policy_patches_in_its_window_and_a_freeze_holds_it_until_a_second_person_ag
     assert_eq!((&urgent["state"], &urgent["invocations"][0]["hold"]["code"]), (&"WAITING_FOR_APPROVAL".into(), &"APPROVAL".into()));
     let (code, said) = bed.fleet.fettle(&["operation", "approve", id]);
     assert!(code == Some(1) && said.contains("a second person has to agree") && said.contains("fettle sign-in --as NAME"), "{said}");
+}
+
+#[test]
+fn repositories_that_differ_from_the_policy_are_shown_mended_and_given_back() {
+    let bed = Bed::of(&["n1"], &[Package::new("tb-shop 1")], NodeOptions::default());
+    let policy = |place: &str, mend: bool| {
+        let source = format!("{{name: team, products: ['*'], configuration: 'deb [signed-by=/etc/apt/keyrings/test.asc] {place} ./'}}");
+        let text = format!(
+            "schema: policy/v1\nname: servers\ntargets: {{query: system = DEBIAN}}\nscan: {{schedule: daily 01:00}}\nrepositories: {{mend: {mend}, sources: [{source}]}}\n"
+        );
+        let file = bed.fleet.data.path().join("policy.yaml");
+        fs::write(&file, text).unwrap();
+        bed.fleet.run(&["policy", "save", file.to_str().unwrap()]);
+    };
+    let differs = || {
+        let node = bed.fleet.json(&["node", "show", "n1"]);
+        node["drift"].as_array().unwrap().iter().map(|drift| format!("{} ({})", drift["what"].as_str().unwrap(), drift["mend"].as_str().unwrap())).collect::<Vec<_>>().join("; ")
+    };
+    let files = || bed.fleet.bed.shell("n1", "cd /etc/apt; find sources.list* -type f | sort | xargs");
+    // The same repository by another address, which nobody agreed to.
+    let team = format!("http://{SERVER}:8080");
+    let rogue = format!("{team}/rogue/..");
+    policy(&team, false);
+    bed.fleet.run(&["node", "scan", "n1"]);
+    wait_for("no difference", || differs().is_empty().then_some(()));
+    assert_eq!(files().trim(), "sources.list");
+    bed.fleet.bed.shell("n1", &format!("echo 'deb [signed-by=/etc/apt/keyrings/test.asc] {rogue} ./' > /etc/apt/sources.list.d/rogue.list; apt-get -qq update"));
+    bed.fleet.run(&["node", "scan", "n1"]);
+    let shown = wait_for("the difference", || Some(differs()).filter(|differs| !differs.is_empty()));
+    let mend = "`mend: true` under the policy's `repositories` mends it; or change the node";
+    assert_eq!(shown, format!("the node has a repository that the policy servers does not name: {rogue}/ ({mend})"));
+    let (_, said) = bed.fleet.fettle(&["policy", "show", "servers"]);
+    assert!(said.contains("1 node differs from it: n1"), "{said}");
+
+    // What cannot be read is not put in place.
+    policy("http://127.0.0.1:1", true);
+    bed.fleet.run(&["node", "scan", "n1"]);
+    let failed = wait_for("the scan to fail", || Some(newest(&bed)["invocations"][0].clone()).filter(|part| part["state"] == "FAILED"));
+    assert!(failed["message"].as_str().unwrap().contains("`apt-get` cannot read the repositories that the server names"), "{failed}");
+    assert_eq!(files().trim(), "sources.list sources.list.d/rogue.list");
+
+    policy(&team, true);
+    bed.fleet.run(&["node", "scan", "n1"]);
+    wait_for("no difference", || differs().is_empty().then_some(()));
+    assert_eq!(files().trim(), "sources.list.d/fettle-policy-team.list sources.list.d/rogue.list.fettle.save sources.list.fettle.save");
+    assert_eq!(bed.fleet.bed.shell("n1", "apt-get update 2>&1 | grep -v '^Hit:\\|^Reading' || true"), "", "apt has nothing to say about it");
+
+    // Without the policy the node has what it had.
+    bed.fleet.run(&["policy", "delete", "servers"]);
+    bed.fleet.run(&["node", "scan", "n1"]);
+    wait_for("its own files", || (files().trim() == "sources.list sources.list.d/rogue.list").then_some(()));
 }

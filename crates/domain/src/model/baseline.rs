@@ -110,7 +110,16 @@ impl Source {
         self.products.iter().any(|wanted| wanted == "*" || wanted.eq_ignore_ascii_case(product))
     }
 
-    fn check(&self, place: &str, system: OperatingSystem, wrong: &mut Vec<String>) {
+    /// Where it is fetched from, as patterns: a package manager's variable is `*`. None where only a list of mirrors is named.
+    pub fn places(&self) -> Vec<String> {
+        let is_other = |line: &str| line.split_once('=').is_some_and(|(key, _)| !key.trim().contains(char::is_whitespace) && key.trim() != "baseurl");
+        let lines = self.configuration.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';']) && !is_other(line));
+        let words = lines.flat_map(|line| line.split([' ', '\t', '=', ','])).filter(|word| word.contains(":/") && !word.starts_with("mirror"));
+        words.map(|word| without_variables(word.trim_end_matches('/'))).collect()
+    }
+
+    /// What is not possible in it on any system.
+    pub(crate) fn check_text(&self, place: &str, wrong: &mut Vec<String>) {
         let is_plain = self.name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
         if !(3..=50).contains(&self.name.len()) || !is_plain {
             wrong.push(format!("{place}.name: `{}` must have 3 to 50 letters, digits, `_`, `-` or `.`", self.name.chars().take(40).collect::<String>()));
@@ -123,10 +132,29 @@ impl Source {
         if !(1..=SOURCE_CONFIGURATION_LENGTH_MAX).contains(&n) || self.configuration.contains('\0') {
             wrong.push(format!("{place}.configuration: must have 1 to {SOURCE_CONFIGURATION_LENGTH_MAX} characters, and has {n}"));
         }
+    }
+
+    fn check(&self, place: &str, system: OperatingSystem, wrong: &mut Vec<String>) {
+        self.check_text(place, wrong);
         if matches!(system, OperatingSystem::Alpine | OperatingSystem::Arch) {
             wrong.push(format!("{place}: {} has no files for single repositories; sources are for apt, dnf, yum and zypper", system.name()));
         }
     }
+}
+
+/// A text with `*` in place of each `$name` and `${name}`.
+fn without_variables(text: &str) -> String {
+    let mut parts = text.split('$');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = match part.strip_prefix('{') {
+            Some(braced) => braced.split_once('}').map_or("", |(_, rest)| rest),
+            None => part.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_'),
+        };
+        plain.push('*');
+        plain.push_str(rest);
+    }
+    plain
 }
 
 /// A patch that is approved or rejected for a while.

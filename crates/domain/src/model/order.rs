@@ -93,6 +93,9 @@ pub struct Order {
     /// Repositories that from now on take the place of the node's own while it is scanned and patched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<Source>,
+    /// Repositories that are the node's only ones for good, as its policy says; those that it had come back without any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<Source>,
 }
 
 /// Why a node refuses an order.
@@ -159,7 +162,16 @@ mod tests {
     #[test]
     fn foreign_replayed_and_expired_orders_are_refused() {
         let at = Timestamp::from_millis;
-        let order = Order { operation_id: "op-1".into(), node_id: "mi-1".into(), generation: 5, issued_at: at(0), expires_at: at(100), task: Task::Scan, sources: Vec::new() };
+        let order = Order {
+            operation_id: "op-1".into(),
+            node_id: "mi-1".into(),
+            generation: 5,
+            issued_at: at(0),
+            expires_at: at(100),
+            task: Task::Scan,
+            sources: Vec::new(),
+            repositories: Vec::new(),
+        };
         assert_eq!(check(&order, "mi-1", 4, at(99)), Ok(()));
         assert_eq!(check(&order, "mi-2", 4, at(99)), Err(OrderError::Foreign { node_id: "mi-1".into() }));
         assert_eq!(check(&order, "mi-1", 5, at(99)), Err(OrderError::Replayed { generation: 5, seen: 5 }));

@@ -1,10 +1,12 @@
 //! Patch policies: which nodes are scanned and patched, by which baselines, when, and how carefully.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::baseline::Source;
+use crate::model::glob::{self, Case};
 use crate::model::node::Allows;
 use crate::model::plan::Hooks;
 use crate::model::platform::OperatingSystem;
@@ -40,6 +42,9 @@ pub struct Policy {
     /// Names of the baselines that judge its nodes, by operating system; those that judge them anyway, when absent.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub baselines: BTreeMap<OperatingSystem, String>,
+    /// The repositories that its nodes have, in place of all others; those that they have, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repositories: Option<Repositories>,
     /// When its nodes are scanned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scan: Option<Timing>,
@@ -68,6 +73,20 @@ pub struct Policy {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notify: Vec<String>,
 }
+
+/// The repositories of a policy's nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Repositories {
+    /// What each node has for its product. Nodes for whose product there is none keep what they have.
+    pub sources: Vec<Source>,
+    /// Whether nodes that differ are mended with their next scan; else the difference is only shown.
+    #[serde(default)]
+    pub mend: bool,
+}
+
+/// Most repositories of a policy.
+const SOURCES_MAX: usize = 20;
 
 /// When something is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -152,6 +171,15 @@ impl Policy {
                 wrong.push(format!("{name}.schedule: {error}"));
             }
         }
+        for (at, source) in self.repositories.iter().flat_map(|repositories| &repositories.sources).enumerate() {
+            source.check_text(&format!("repositories.sources[{at}]"), wrong);
+        }
+        if let Some(Repositories { sources, .. }) = &self.repositories {
+            let names: BTreeSet<_> = sources.iter().map(|source| &source.name).collect();
+            if names.len() < sources.len() || !(1..=SOURCES_MAX).contains(&sources.len()) {
+                wrong.push(format!("repositories.sources must have 1 to {SOURCES_MAX} sources, each with a name of its own"));
+            }
+        }
         if self.scan.is_none() && self.install.is_none() {
             wrong.push("it does nothing: give `scan` or `install` a schedule".to_owned());
         }
@@ -161,20 +189,65 @@ impl Policy {
     }
 }
 
-/// How a node's own configuration differs from what a policy needs, a sentence each. Only the node's owner can mend it: no
-/// server may make an agent do what that does not allow.
-pub fn drift(policy: &Policy, allows: Allows) -> Vec<String> {
-    let Allows { install, reboot, hooks } = allows;
+/// A difference between a node and what the policy that acts on it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drift {
+    /// In what the node differs.
+    pub what: String,
+    /// How that is mended, and by whom.
+    pub mend: String,
+}
+
+/// What a node is, as far as a policy may want it otherwise.
+#[derive(Debug, Clone, Copy)]
+pub struct NodeFacts<'a> {
+    /// What its own configuration allows.
+    pub allows: Allows,
+    /// Its product.
+    pub product: &'a str,
+    /// Where its repositories are fetched from; nothing is known before its first report.
+    pub repositories: Option<&'a [String]>,
+}
+
+/// How a node differs from what a policy needs. What it does not allow, only its owner can mend: no server may make an agent do
+/// that. Baselines cannot differ, because the server judges by what the policy names.
+pub fn drift(policy: &Policy, node: &NodeFacts<'_>) -> Vec<Drift> {
+    let Allows { install, reboot, hooks } = node.allows;
     let needed = [
         (policy.install.is_some() && !install, "install", "it installs"),
         (policy.install.is_some() && policy.reboot != PolicyReboot::Never && !reboot, "reboot", "it boots nodes"),
         (policy.hooks.names().next().is_some() && !hooks, "hooks", "it runs hooks"),
+        (policy.repositories.as_ref().is_some_and(|repositories| repositories.mend) && policy.install.is_none() && !install, "install", "it mends repositories"),
     ];
-    needed
-        .into_iter()
-        .filter(|(is_missing, ..)| *is_missing)
-        .map(|(_, word, why)| format!("the node does not allow `{word}`, and the policy {} needs it: {why}", policy.name))
-        .collect()
+    let of_allows = needed.into_iter().filter(|(is_missing, ..)| *is_missing).map(|(_, word, why)| Drift {
+        what: format!("the node does not allow `{word}`, and the policy {} needs it: {why}", policy.name),
+        mend: format!("its owner adds `{word}` to `allows` in its agent.yaml, and starts the agent again"),
+    });
+    of_allows.chain(drift_of_repositories(policy, node)).collect()
+}
+
+fn drift_of_repositories(policy: &Policy, node: &NodeFacts<'_>) -> Vec<Drift> {
+    let (Some(Repositories { sources, mend }), Some(found)) = (&policy.repositories, node.repositories) else { return Vec::new() };
+    let wanted: Vec<_> = sources.iter().filter(|source| source.is_for(node.product)).map(|source| (source, source.places())).collect();
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let is_at = |place: &String, uri: &String| glob::matches(place, uri.trim_end_matches('/'), Case::Sensitive);
+    let lacks = |(source, places): &(&Source, Vec<String>)| {
+        let missing = places.iter().find(|place| !found.iter().any(|uri| is_at(place, uri)))?;
+        Some(format!("the node lacks the repository {} of the policy {}: {missing}", source.name, policy.name))
+    };
+    // What a list of mirrors leads to cannot be told from the node's own.
+    let all_known = wanted.iter().all(|(_, places)| !places.is_empty());
+    let is_other = |uri: &&String| all_known && !wanted.iter().flat_map(|(_, places)| places).any(|place| is_at(place, uri));
+    let others: BTreeSet<_> = found.iter().filter(is_other).collect();
+    let has = others.into_iter().map(|uri| format!("the node has a repository that the policy {} does not name: {uri}", policy.name));
+    let mend = match (mend, node.allows.install) {
+        (true, true) => "the policy mends it with the node's next scan",
+        (true, false) => "the policy would mend it, and the node does not allow `install`",
+        (false, _) => "`mend: true` under the policy's `repositories` mends it; or change the node",
+    };
+    wanted.iter().filter_map(lacks).chain(has).map(|what| Drift { what, mend: mend.to_owned() }).collect()
 }
 
 /// The policies that are for a node: the first acts, the others are shadowed by it.
@@ -190,20 +263,50 @@ mod tests {
     use crate::model::intent::Intent;
     use crate::model::selector::tests::Tagged;
 
+    fn policy(name: &str, precedence: i32, targets: &str) -> Policy {
+        let text = format!("schema: policy/v1\nname: {name}\nprecedence: {precedence}\ntargets: {targets}\nscan: {{schedule: daily 01:00}}\n");
+        let Intent::Policy(policy) = Intent::parse(&text).unwrap() else { panic!("{name} is a policy") };
+        *policy
+    }
+
     #[test]
     fn the_highest_precedence_acts_and_equal_ones_go_by_name() {
-        let policy = |name: &str, precedence: i32, targets: &str| {
-            let text = format!("schema: policy/v1\nname: {name}\nprecedence: {precedence}\ntargets: {targets}\nscan: {{schedule: daily 01:00}}\n");
-            let Intent::Policy(policy) = Intent::parse(&text).unwrap() else { panic!("{name} is a policy") };
-            *policy
-        };
         let policies =
             [policy("bbb", 0, "{everyone: true}"), policy("aaa", 0, "{everyone: true}"), policy("web", 10, "{tags: {role: web}}"), policy("dbs", 10, "{tags: {role: db}}")];
         let names = |tags: &[(&str, &str)]| policies_of(policies.iter(), &Tagged("mi-1", tags)).into_iter().map(|policy| policy.name.as_str()).collect::<Vec<_>>().join(" ");
-        let installs = policy("all", 0, "{everyone: true}\ninstall: {schedule: daily 02:00}");
-        assert_eq!(drift(&installs, Allows { install: true, reboot: false, hooks: false }), ["the node does not allow `reboot`, and the policy all needs it: it boots nodes"]);
-        assert_eq!(drift(&policies[0], Allows::SCAN), Vec::<String>::new());
         assert_eq!(names(&[("role", "web")]), "web aaa bbb");
         assert_eq!(names(&[]), "aaa bbb");
+    }
+
+    #[test]
+    fn a_node_differs_in_what_it_allows_and_in_its_repositories() {
+        let differs = |policy: &Policy, allows: Allows, uris: &[&str]| {
+            let uris: Vec<_> = uris.iter().map(|uri| (*uri).to_owned()).collect();
+            let drift = drift(policy, &NodeFacts { allows, product: "Debian12", repositories: Some(&uris) });
+            drift.into_iter().map(|drift| drift.what).collect::<Vec<_>>().join("; ")
+        };
+        let installs = policy("all", 0, "{everyone: true}\ninstall: {schedule: daily 02:00}");
+        let only_install = Allows { install: true, reboot: false, hooks: false };
+        assert_eq!(differs(&installs, only_install, &[]), "the node does not allow `reboot`, and the policy all needs it: it boots nodes");
+        assert_eq!(differs(&policy("all", 0, "{everyone: true}"), Allows::SCAN, &["http://any"]), "");
+
+        let with = |sources: &str| policy("all", 0, &format!("{{everyone: true}}\nrepositories:\n  mend: true\n  sources:\n{sources}"));
+        let debian = "  - {name: debian, products: [Debian12], configuration: 'deb [arch=amd64 signed-by=/k.gpg] http://deb.example/debian/ bookworm main'}";
+        let rpm = "  - {name: rpms, products: ['*'], configuration: \"[a]\\nbaseurl=https://rpm.example/$releasever/${arch}/os\\ngpgkey=https://rpm.example/key\"}";
+        let mirrors = "  - {name: mirrors, products: ['*'], configuration: \"[a]\\nmirrorlist=https://rpm.example/list\"}";
+        let here = "http://deb.example/debian";
+        assert_eq!(differs(&with(debian), only_install, &[here]), "");
+        assert_eq!(
+            differs(&with(debian), only_install, &[here, "http://evil.example", "http://evil.example"]),
+            "the node has a repository that the policy all does not name: http://evil.example"
+        );
+        assert_eq!(
+            differs(&with(debian), only_install, &["http://evil.example"]),
+            "the node lacks the repository debian of the policy all: http://deb.example/debian; the node has a repository that the policy all does not name: http://evil.example"
+        );
+        assert_eq!(differs(&with(rpm), only_install, &["https://rpm.example/9/x86_64/os/"]), "");
+        assert_eq!(differs(&with(mirrors), only_install, &["https://anywhere.example"]), "", "where mirrors lead is not known");
+        assert_eq!(differs(&with(&debian.replace("Debian12", "Debian13")), only_install, &["http://evil.example"]), "", "there is none for its product");
+        assert!(differs(&with(debian), Allows::SCAN, &[here]).ends_with("needs it: it mends repositories"));
     }
 }

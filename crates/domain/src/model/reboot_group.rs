@@ -73,10 +73,11 @@ pub struct RebootLock {
     pub expires_at: Timestamp,
 }
 
-/// Whether a holder may have a lock of a group, given those that are held. One that has it gets it again.
-pub fn may_lock(group: &RebootGroup, held: &[RebootLock], holder: &str, now: Timestamp) -> bool {
-    let mut others = held.iter().filter(|lock| lock.expires_at > now && lock.holder != holder);
-    others.by_ref().take(group.max_down as usize).count() < group.max_down as usize
+/// Whether a holder may have a lock of a group, given those that are held and how many members are at work otherwise. One that
+/// has it gets it again.
+pub fn may_lock(group: &RebootGroup, held: &[RebootLock], n_at_work: usize, holder: &str, now: Timestamp) -> bool {
+    let held = held.iter().filter(|lock| lock.expires_at > now);
+    held.clone().any(|lock| lock.holder == holder) || held.count() + n_at_work < group.max_down as usize
 }
 
 #[cfg(test)]
@@ -88,9 +89,10 @@ mod tests {
         let group: RebootGroup = serde_saphyr::from_str("{schema: reboot-group/v1, name: etcd, max_down: 1}").unwrap();
         let at = Timestamp::from_millis;
         let lock = |holder: &str, until: i64| RebootLock { holder: holder.to_owned(), taken_at: at(0), expires_at: at(until) };
-        assert!(may_lock(&group, &[], "a", at(5)));
-        assert!(may_lock(&group, &[lock("a", 10)], "a", at(5)), "its own");
-        assert!(!may_lock(&group, &[lock("a", 10)], "b", at(5)));
-        assert!(may_lock(&group, &[lock("a", 10)], "b", at(10)), "a node that died holding it");
+        assert!(may_lock(&group, &[], 0, "a", at(5)));
+        assert!(may_lock(&group, &[lock("a", 10)], 1, "a", at(5)), "its own");
+        assert!(!may_lock(&group, &[lock("a", 10)], 0, "b", at(5)));
+        assert!(may_lock(&group, &[lock("a", 10)], 0, "b", at(10)), "a node that died holding it");
+        assert!(!may_lock(&group, &[lock("a", 10)], 1, "b", at(10)), "a member is patched");
     }
 }

@@ -317,7 +317,7 @@ impl World {
         let now = self.now();
         let Intent::RebootGroup(document) = &self.documents[&("reboot-group", group.to_owned())].0 else { unreachable!("it was found under groups") };
         let held = self.locks.entry(group.to_owned()).or_default();
-        let words = if may_lock(document, held, holder, now) {
+        let words = if may_lock(document, held, 0, holder, now) {
             held.retain(|lock| lock.holder != holder);
             let expires_at = now.plus_millis(i64::from(document.lock_minutes) * MINUTE_MS);
             held.push(RebootLock { holder: holder.to_owned(), taken_at: now, expires_at });

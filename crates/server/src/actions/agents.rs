@@ -301,8 +301,11 @@ async fn last_order(app: &App, agent: &Agent) -> Result<SignedOrder, ActionError
 
 fn sign_order(app: &App, operation_id: String, agent: &Agent, generation: u32, task: Task, now: Timestamp) -> SignedOrder {
     let expires_at = now.plus_millis(ORDER_LASTS_MS);
-    let sources = sources_of(&app.fleet().read(), agent.number);
-    app.keys().sign(&Order { operation_id, node_id: agent.node_id.to_string(), generation, issued_at: now, expires_at, task, sources })
+    let (sources, repositories) = {
+        let state = app.fleet().read();
+        (sources_of(&state, agent.number), repositories_of(&state, agent.number))
+    };
+    app.keys().sign(&Order { operation_id, node_id: agent.node_id.to_string(), generation, issued_at: now, expires_at, task, sources, repositories })
 }
 
 /// The own repositories of a node's baseline that are for its product; a node that only allows scans keeps its own.
@@ -310,6 +313,12 @@ fn sources_of(state: &State, number: u32) -> Vec<Source> {
     let node = &state.nodes[number as usize];
     let Some((system, (named, _))) = state.system(node).zip(state.baseline_of(node)).filter(|_| node.record.allows.install) else { return Vec::new() };
     named.baseline.sources.iter().filter(|source| source.is_for(&system.platform.product)).cloned().collect()
+}
+
+/// The repositories that the policy that acts on a node makes its own.
+fn repositories_of(state: &State, number: u32) -> Vec<Source> {
+    let acting = state.policies_of(&state.nodes[number as usize]).into_iter().next();
+    acting.and_then(|policy| policy.repositories.as_ref()).filter(|repositories| repositories.mend).map(|repositories| repositories.sources.clone()).unwrap_or_default()
 }
 
 async fn next_order(app: &App, agent: &Agent) -> Result<Option<SignedOrder>, ActionError> {

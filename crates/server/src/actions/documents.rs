@@ -6,6 +6,7 @@ use api::v1::document::{CalendarEntry, DocumentToday, NextTime, SaveDocument, Sa
 use domain::model::channel::{Destination, Event};
 use domain::model::id::NodeId;
 use domain::model::intent::{Intent, IntentKind};
+use domain::model::policy::Policy;
 use domain::model::schedule::Zone;
 use domain::model::selector::Selector;
 use domain::model::time::{DAY_MS, Timestamp};
@@ -15,7 +16,7 @@ use store::notifications::Notification;
 
 use crate::App;
 use crate::actions::{ActionError, Caller, operations};
-use crate::fleet::{NamedIntent, State};
+use crate::fleet::{NamedIntent, Node, State};
 use crate::reconcilers::{due, notify};
 
 /// Most documents of a kind.
@@ -27,6 +28,8 @@ const ENTRIES_MAX: usize = 1000;
 const DAYS_MAX: u32 = 366;
 /// Most times of one document on a calendar.
 const TIMES_MAX: usize = 100;
+/// Most nodes that are named.
+const NAMES_MAX: usize = 5;
 /// Most news that are shown.
 const NEWS_MAX: u32 = 100;
 
@@ -199,14 +202,18 @@ fn difference(of: &[NodeId], without: &[NodeId]) -> Vec<NodeId> {
 
 fn today(state: &State, named: &NamedIntent, clocks: &BTreeMap<String, ClockRecord>, now: Timestamp) -> DocumentToday {
     let NamedIntent { intent, version, changed_by, changed_at } = named;
-    let n_nodes = targets(intent).map(|selector| {
-        let is_for = |node: &&crate::fleet::Node| {
+    let nodes: Option<Vec<&Node>> = targets(intent).map(|selector| {
+        let is_for = |node: &&Node| {
             !node.is_retired()
                 && selector.selects(&state.placed(node))
                 && (intent.kind() != IntentKind::Policy || state.policies_of(node).first().is_none_or(|acting| acting.name == intent.name()))
         };
-        u32::try_from(state.nodes.iter().filter(is_for).count()).unwrap_or(u32::MAX)
+        state.nodes.iter().filter(is_for).collect()
     });
+    let mut words = state_words(intent, *changed_at, now);
+    if let (Intent::Policy(policy), Some(nodes)) = (intent, &nodes) {
+        words.push_str(&drift_words(state, policy, nodes));
+    }
     DocumentToday {
         kind: intent.kind().noun().to_owned(),
         name: intent.name().to_owned(),
@@ -214,10 +221,22 @@ fn today(state: &State, named: &NamedIntent, clocks: &BTreeMap<String, ClockReco
         changed_by: changed_by.clone(),
         changed_at: changed_at.to_string(),
         summary: summary(intent),
-        state: state_words(intent, *changed_at, now),
-        nodes: n_nodes,
+        state: words,
+        nodes: nodes.map(|nodes| u32::try_from(nodes.len()).unwrap_or(u32::MAX)),
         next: next_times(intent, clocks),
         document: intent.to_yaml(),
+    }
+}
+
+/// Which nodes of a policy differ from what it says: `; 2 nodes differ from it: web-1, web-2`.
+fn drift_words(state: &State, policy: &Policy, nodes: &[&Node]) -> String {
+    let names: Vec<_> = nodes.iter().filter(|node| !state.drift(node, policy).is_empty()).map(|node| node.name.as_str()).collect();
+    let n_more = names.len().saturating_sub(NAMES_MAX);
+    let more = if n_more == 0 { String::new() } else { format!(" and {n_more} more") };
+    match names.len() {
+        0 => String::new(),
+        1 => format!("; 1 node differs from it: {}", names[0]),
+        n => format!("; {n} nodes differ from it: {}{more}", names[..n - n_more].join(", ")),
     }
 }
 

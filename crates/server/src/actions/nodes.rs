@@ -11,7 +11,7 @@ use domain::model::compliance::{Counts, PatchState, Reason, ReasonCode, Verdict}
 use domain::model::id::NodeId;
 use domain::model::node::{Allows, Presence, TagSource, check_tags};
 use domain::model::patch::Classification;
-use domain::model::policy::drift;
+use domain::model::policy::Drift;
 use domain::model::scan_report::{BaselineSource, PatchRow, ScanReport};
 use domain::model::time::Timestamp;
 use store::AuditEntry;
@@ -207,12 +207,12 @@ pub async fn find(app: &App, _caller: &Caller, id: &str) -> Result<(NodeToday, O
     Ok((today, Some(report)))
 }
 
-/// The policies that are for a node, the one that acts first, and how the node differs from what that needs.
-pub fn policies_of(app: &App, _caller: &Caller, id: &str) -> Result<(Vec<String>, Vec<String>), ActionError> {
+/// The policies that are for a node, the one that acts first, and how the node differs from what that says.
+pub fn policies_of(app: &App, _caller: &Caller, id: &str) -> Result<(Vec<String>, Vec<Drift>), ActionError> {
     let state = app.fleet().read();
     let node = state.find(&parse_id(id)?).ok_or_else(|| ActionError::not_found("node", id))?;
     let policies = state.policies_of(node);
-    let drift = policies.first().map(|acting| drift(acting, node.record.allows)).unwrap_or_default();
+    let drift = policies.first().map(|acting| state.drift(node, acting)).unwrap_or_default();
     Ok((policies.into_iter().map(|policy| policy.name.clone()).collect(), drift))
 }
 

@@ -47,11 +47,14 @@ pub async fn lock(app: &App, secret: &str, group: &str, holder: &str) -> Result<
     check_holder(holder)?;
     let group = find_group(app, group, secret)?;
     let now = app.now();
+    // A rollout that looks at the locks meanwhile would let more nodes go down.
+    let _alone = app.rollouts().look().await;
     let mut tx = app.database().write().await?;
     tx.begin_reboot_locks().await?;
     let held: Vec<_> = tx.list_reboot_locks().await?.into_iter().filter(|(name, lock)| *name == group.name && lock.expires_at > now).map(|(_, lock)| lock).collect();
-    if !may_lock(&group, &held, holder, now) {
-        return Ok(Locked::Held { by: held.into_iter().map(|lock| lock.holder).collect() });
+    let at_work = members(app, &group, &tx.list_nodes_at_work().await?);
+    if !may_lock(&group, &held, at_work.len(), holder, now) {
+        return Ok(Locked::Held { by: held.into_iter().map(|lock| lock.holder).chain(at_work).collect() });
     }
     let lock = RebootLock { holder: holder.to_owned(), taken_at: now, expires_at: now.plus_millis(i64::from(group.lock_minutes) * 60_000) };
     tx.upsert_reboot_lock(&group.name, &lock).await?;
@@ -59,6 +62,13 @@ pub async fn lock(app: &App, secret: &str, group: &str, holder: &str) -> Result<
     tx.append_audit(&AuditEntry { at: now, actor: "fleetlock".to_owned(), action: "reboot_lock.take".to_owned(), subject: group.name, detail }).await?;
     tx.commit().await?;
     Ok(Locked::Yes)
+}
+
+/// The names of those nodes that are members of a group.
+fn members(app: &App, group: &RebootGroup, ids: &[String]) -> Vec<String> {
+    let state = app.fleet().read();
+    let nodes = ids.iter().filter_map(|id| state.find(&id.parse().ok()?));
+    nodes.filter(|node| group.members.selects(&state.placed(node))).map(|node| format!("{}, which is being patched", node.name)).collect()
 }
 
 /// Takes a holder's lock back; one that has none loses nothing.

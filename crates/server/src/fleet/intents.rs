@@ -10,7 +10,7 @@ use domain::model::id::BaselineId;
 use domain::model::intent::{Intent, IntentKind};
 use domain::model::node::TagSource;
 use domain::model::platform::OperatingSystem;
-use domain::model::policy::{Policy, policies_of};
+use domain::model::policy::{Drift, NodeFacts, Policy, drift, policies_of};
 use domain::model::query::Fact;
 use domain::model::reboot_group::RebootGroup;
 use domain::model::section::System;
@@ -149,6 +149,12 @@ impl State {
     /// The policies that are for a node: the first acts, the others are shadowed.
     pub fn policies_of(&self, node: &Node) -> Vec<&Policy> {
         policies_of(self.intents.policies(), &self.placed(node))
+    }
+
+    /// How a node differs from what a policy says.
+    pub fn drift(&self, node: &Node, policy: &Policy) -> Vec<Drift> {
+        let product = self.system(node).map(|system| system.platform.product.as_str()).unwrap_or_default();
+        drift(policy, &NodeFacts { allows: node.record.allows, product, repositories: self.repositories(node) })
     }
 
     /// What chooses a node's baseline: the policy that acts, where that names baselines, else its patch group.

@@ -92,6 +92,9 @@ pub struct State {
     /// Until when the vendor's repositories vouch for their lists, by the contents of the sections
     /// `available` and `repositories`.
     vouched: HashMap<(u32, u32), Timestamp>,
+    /// Where repositories are fetched from, by the content of the section `available`; most nodes have the same.
+    repositories: HashMap<u32, Arc<[String]>>,
+    known_repositories: HashSet<Arc<[String]>>,
     /// Tags that follow from facts, by the content of the section `custom`.
     fact_tags: HashMap<u32, Arc<BTreeMap<String, String>>>,
     /// A report of each whole list, so that similar contents are stored as edits of its.
@@ -254,6 +257,11 @@ impl State {
     /// What a node runs.
     pub fn system(&self, node: &Node) -> Option<&Arc<System>> {
         self.systems.get(&node.report.as_ref()?.sections[Section::System])
+    }
+
+    /// Where a node's repositories are fetched from.
+    pub fn repositories(&self, node: &Node) -> Option<&[String]> {
+        self.repositories.get(&node.report.as_ref()?.sections[Section::Available]).map(Arc::as_ref)
     }
 
     /// The digest of a content.

@@ -292,6 +292,10 @@ impl State {
             if let Entry::Vacant(unknown) = self.vouched.entry(vouched) {
                 unknown.insert(section::vouched_until(&set.repositories, text(Section::Repositories), system.platform.operating_system)?);
             }
+            let places: Arc<[String]> = set.repositories.iter().map(|repository| repository.uri.clone()).collect();
+            let places = self.known_repositories.get(&places).cloned().unwrap_or(places);
+            self.known_repositories.insert(places.clone());
+            self.repositories.insert(available, places);
             let before = self.index.versions.len();
             let rows = self.index.read_available(context, &set, now);
             self.changed_versions.extend(rows.versions().filter(|number| (number.0 as usize) < before));
@@ -327,6 +331,7 @@ impl State {
         self.reboots.retain(|number, _| *number < known);
         self.fact_tags.retain(|number, _| *number < known);
         self.vouched.retain(|(available, repositories), _| *available < known && *repositories < known);
+        self.repositories.retain(|number, _| *number < known);
         self.available.retain(|(_, number), _| *number < known);
         self.lists.retain(|(_, packages, available), _| *packages < known && *available < known);
         self.list_of_packages.retain(|(_, packages), _| *packages < known);
@@ -395,6 +400,7 @@ impl State {
         self.fact_tags.retain(|number, _| customs.contains(number));
         self.available.retain(|(_, number), _| availables.contains(number));
         self.vouched.retain(|(available, dates), _| availables.contains(available) && repositories.contains(dates));
+        self.repositories.retain(|number, _| availables.contains(number));
         let renumber = |list: &mut ListId| kept.get(list).map(|new| *list = *new).is_some();
         self.lists.retain(|_, list| renumber(list));
         self.list_of_packages.retain(|_, list| renumber(list));

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use axum::response::Response;
 use domain::model::id::NodeId;
 
-pub(crate) use agent_v1::answer_directly;
+pub(crate) use agent_v1::answer_agent;
 pub(crate) use error::{ApiError, chain};
 pub(crate) use extract::{BrowserSession, SESSION_COOKIE};
 pub use router::{agent_router, openapi, router};

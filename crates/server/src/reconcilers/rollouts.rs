@@ -61,6 +61,13 @@ impl Signals {
     }
 }
 
+impl Signals {
+    /// Keeps rollouts from moving on while it is held.
+    pub(crate) async fn look(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.looking.lock().await
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -133,7 +140,7 @@ pub(crate) async fn touch(app: &App, id: &OperationId) -> Result<(), ActionError
 /// Moves a rollout on as far as it goes now; when to look again.
 pub(crate) async fn drive(app: &App, id: &OperationId) -> Result<Option<Timestamp>, ActionError> {
     let signals = app.rollouts();
-    let _one = signals.looking.lock().await;
+    let _one = signals.look().await;
     for _ in 0..LOOKS_MAX {
         let Some(seen) = Seen::load(app, id).await? else {
             lock(&signals.sizes).remove(id);

@@ -9,6 +9,7 @@ use domain::model::id::PatchId;
 use domain::model::inventory::{Inventory, Reboot};
 use domain::model::node::Presence;
 use domain::model::patch::{Classification, class_words};
+use domain::model::policy::Drift;
 use domain::model::scan_report::{PatchRow, ScanReport};
 use domain::model::time::Timestamp;
 use maud::{Markup, html};
@@ -476,7 +477,7 @@ pub async fn agent(State(app): State<App>, session: BrowserSession, Path(id): Pa
     let now = app.now();
     let body = html! {
         @if !drift.is_empty() {
-            section.notice { h2 { "This node is not as its policy needs it" } ul { @for difference in &drift { li { (difference) } } } p { "Its owner can mend that: add the words to " code { "allows" } " in its agent.yaml, and start the agent again." } }
+            section.notice { h2 { "This node is not as its policy says" } ul { @for Drift { what, mend } in &drift { li { (what) ". " span.quiet { "Mended when: " (mend) "." } } } } }
         }
         div.columns {
             section.card {

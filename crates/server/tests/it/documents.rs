@@ -1,9 +1,12 @@
 //! Documents: what they change, what is refused, and what follows from them when their time comes.
 
 use axum::http::StatusCode;
+use domain::model::rollout::Course;
 use domain::model::time::{DAY_MS, HOUR_MS};
 use serde_json::{Value, json};
 use server::reconcilers::due;
+use store::Database;
+use store::operations::{NewPart, OperationRecord};
 use testkit::clock::START;
 use testkit::inventories;
 
@@ -153,6 +156,27 @@ async fn clients_of_fleetlock_take_turns() {
     // One that dies holding it keeps it for half an hour.
     harness.clock.advance_millis(HOUR_MS);
     assert_eq!(ask("open-sesame", "pre-reboot", "c", &protocol).await.0, 200);
+    // A member that is patched counts as one that is down.
+    assert_eq!(ask("open-sesame", "steady-state", "c", &protocol).await.0, 200);
+    let node = harness.report(inventories::debian("etcd-1", 20, 1, START)).await;
+    assert_eq!(save(&harness, &format!("{group}members: {{nodes: [{node}]}}\n")).await.status, StatusCode::OK);
+    let database = Database::open_sqlite(&harness.folder().join("fettle.db"), 0).await.unwrap();
+    let mut tx = database.write().await.unwrap();
+    let operation = OperationRecord {
+        id: "op-00000000000000001".parse().unwrap(),
+        kind: "install".into(),
+        requested_by: "ada".into(),
+        requested_at: START,
+        rollout: None,
+        course: Course::default(),
+        course_version: 0,
+        policy: None,
+        request_digest: String::new(),
+    };
+    tx.insert_operation(&operation, None, &[NewPart { work: Some("{}".into()), ..NewPart::new(node) }]).await.unwrap();
+    tx.commit().await.unwrap();
+    let (status, body) = ask("open-sesame", "pre-reboot", "d", &protocol).await;
+    assert!(status == 409 && body.contains("held, by etcd-1, which is being patched"), "{body}");
     assert_eq!(ask("guess", "pre-reboot", "d", &protocol).await.0, 404, "who does not know the secret learns nothing");
     let (status, body) = ask("open-sesame", "pre-reboot", "d", &[]).await;
     assert!(status == 400 && body.contains("invalid_protocol_header"), "{body}");

@@ -608,6 +608,9 @@ pub async fn a_node_takes_a_part_of_a_rollout_only_when_it_was_released(database
     released.sort_unstable();
     assert_eq!(released, [nodes[0].to_string(), nodes[1].to_string()]);
     assert!(tx.claim_invocation(&nodes[0], 1, START).await.unwrap().is_some());
+    let mut at_work = tx.list_nodes_at_work().await.unwrap();
+    at_work.sort_unstable();
+    assert_eq!(at_work, released, "one has taken its part, one may");
     let (other, this) = (OperationId::create(&mut ids, START), id);
     assert_eq!((tx.list_busy_nodes(&other).await.unwrap().len(), tx.list_busy_nodes(this).await.unwrap().len()), (1, 0));
     // What was taken is not taken back; what was not taken three times is left out.

@@ -401,6 +401,14 @@ fn print(detail: &NodeDetail, needed: Vec<NodePatch>, printer: &Printer) {
         printer.line(format!("  tags       {}", tag_words(&node.tags)));
     }
     printer.line(format!("  allows     {}", node.allows));
+    if let Some((acting, shadowed)) = detail.policies.split_first() {
+        let shadows = if shadowed.is_empty() { String::new() } else { format!(", and shadows {}", shadowed.join(", ")) };
+        printer.line(format!("  policy     {acting} acts{shadows}"));
+    }
+    for difference in &detail.drift {
+        printer.line(format!("  differs    {}", difference.what));
+        printer.line(format!("             mended when: {}", difference.mend));
+    }
     let rows: Vec<_> = needed.into_iter().filter(|patch| !matches!(patch.state.as_str(), "INSTALLED" | "INSTALLED_OTHER")).collect();
     if !rows.is_empty() {
         printer.line("");

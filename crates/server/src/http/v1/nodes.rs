@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use api::page::Page;
 use api::v1::node::{
-    BetweenDays, Change, Changed, EditTags, ListNodePatches, ListNodes, ListPage, ListVerdicts, Node, NodeDetail, NodeEvent, NodePatch, OnDay, PastVerdict, Reason, Report, Warning,
+    BetweenDays, Change, Changed, Drift, EditTags, ListNodePatches, ListNodes, ListPage, ListVerdicts, Node, NodeDetail, NodeEvent, NodePatch, OnDay, PastVerdict, Reason, Report,
+    Warning,
 };
 use axum::Json;
 use axum::extract::{Path, State};
 use domain::model::compliance;
 use domain::model::id::PatchId;
 use domain::model::inventory::{Inventory, Reboot};
+use domain::model::policy;
 use domain::model::problem::Problem;
 use domain::model::scan_report::PatchRow;
 
@@ -34,9 +36,13 @@ pub async fn list(State(app): State<App>, caller: Caller, Parameters(query): Par
 pub async fn show(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<Json<NodeDetail>, ApiError> {
     let (today, report) = nodes::find(&app, &caller, &id).await?;
     let node = node(today);
+    let (policies, drift) = nodes::policies_of(&app, &caller, &id)?;
+    let drift = drift.into_iter().map(|policy::Drift { what, mend }| Drift { what, mend }).collect();
     Ok(Json(match report {
         None => NodeDetail {
             node,
+            policies,
+            drift,
             reasons: Vec::new(),
             baseline: None,
             judged_through: None,
@@ -50,6 +56,8 @@ pub async fn show(State(app): State<App>, caller: Caller, Path(id): Path<String>
         },
         Some(report) => NodeDetail {
             node,
+            policies,
+            drift,
             n_not_applicable: nodes::count_not_applicable(&app, &caller, &id, &report),
             non_compliant_by_level: report.severities.non_compliant.iter().map(|(level, n)| (level.word().to_owned(), *n)).collect(),
             non_compliant_by_severity: report.severities.non_compliant_by_vendor.iter().map(|(severity, n)| (severity.word().to_owned(), *n)).collect(),
