@@ -72,7 +72,7 @@ pub(crate) enum Pools {
 /// Readers of SQLite, and connections to PostgreSQL.
 const CONNECTIONS_MAX: u32 = 16;
 /// Both databases limit how many values a statement may bind.
-const ROWS_PER_STATEMENT: [usize; 3] = [256, 16, 1];
+const ROWS_PER_STATEMENT: [usize; 5] = [256, 64, 16, 4, 1];
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Database {

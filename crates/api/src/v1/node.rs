@@ -96,8 +96,8 @@ pub struct NodeDetail {
 pub struct Drift {
     /// In what the node differs.
     pub what: String,
-    /// How that is mended, and by whom.
-    pub mend: String,
+    /// By whom or what that is mended.
+    pub mended_by: String,
 }
 
 /// Verdicts of a node up to a day.

@@ -150,7 +150,13 @@ fn repositories_that_differ_from_the_policy_are_shown_mended_and_given_back() {
     };
     let differs = || {
         let node = bed.fleet.json(&["node", "show", "n1"]);
-        node["drift"].as_array().unwrap().iter().map(|drift| format!("{} ({})", drift["what"].as_str().unwrap(), drift["mend"].as_str().unwrap())).collect::<Vec<_>>().join("; ")
+        node["drift"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|drift| format!("{} ({})", drift["what"].as_str().unwrap(), drift["mended_by"].as_str().unwrap()))
+            .collect::<Vec<_>>()
+            .join("; ")
     };
     let files = || bed.fleet.bed.shell("n1", "cd /etc/apt; find sources.list* -type f | sort | xargs");
     // The same repository by another address, which nobody agreed to.
@@ -163,7 +169,7 @@ fn repositories_that_differ_from_the_policy_are_shown_mended_and_given_back() {
     bed.fleet.bed.shell("n1", &format!("echo 'deb [signed-by=/etc/apt/keyrings/test.asc] {rogue} ./' > /etc/apt/sources.list.d/rogue.list; apt-get -qq update"));
     bed.fleet.run(&["node", "scan", "n1"]);
     let shown = wait_for("the difference", || Some(differs()).filter(|differs| !differs.is_empty()));
-    let mend = "`mend: true` under the policy's `repositories` mends it; or change the node";
+    let mend = "`mend: true` under the policy's `repositories`, or a change of the node";
     assert_eq!(shown, format!("the node has a repository that the policy servers does not name: {rogue}/ ({mend})"));
     let (_, said) = bed.fleet.fettle(&["policy", "show", "servers"]);
     assert!(said.contains("1 node differs from it: n1"), "{said}");

@@ -194,8 +194,8 @@ impl Policy {
 pub struct Drift {
     /// In what the node differs.
     pub what: String,
-    /// How that is mended, and by whom.
-    pub mend: String,
+    /// By whom or what that is mended.
+    pub mended_by: String,
 }
 
 /// What a node is, as far as a policy may want it otherwise.
@@ -221,7 +221,7 @@ pub fn drift(policy: &Policy, node: &NodeFacts<'_>) -> Vec<Drift> {
     ];
     let of_allows = needed.into_iter().filter(|(is_missing, ..)| *is_missing).map(|(_, word, why)| Drift {
         what: format!("the node does not allow `{word}`, and the policy {} needs it: {why}", policy.name),
-        mend: format!("its owner adds `{word}` to `allows` in its agent.yaml, and starts the agent again"),
+        mended_by: format!("its owner, who adds `{word}` to `allows` in its agent.yaml and starts the agent again"),
     });
     of_allows.chain(drift_of_repositories(policy, node)).collect()
 }
@@ -242,12 +242,12 @@ fn drift_of_repositories(policy: &Policy, node: &NodeFacts<'_>) -> Vec<Drift> {
     let is_other = |uri: &&String| all_known && !wanted.iter().flat_map(|(_, places)| places).any(|place| is_at(place, uri));
     let others: BTreeSet<_> = found.iter().filter(is_other).collect();
     let has = others.into_iter().map(|uri| format!("the node has a repository that the policy {} does not name: {uri}", policy.name));
-    let mend = match (mend, node.allows.install) {
-        (true, true) => "the policy mends it with the node's next scan",
-        (true, false) => "the policy would mend it, and the node does not allow `install`",
-        (false, _) => "`mend: true` under the policy's `repositories` mends it; or change the node",
+    let mended_by = match (mend, node.allows.install) {
+        (true, true) => "the policy, with the node's next scan",
+        (true, false) => "the policy, when the node's owner allows `install`",
+        (false, _) => "`mend: true` under the policy's `repositories`, or a change of the node",
     };
-    wanted.iter().filter_map(lacks).chain(has).map(|what| Drift { what, mend: mend.to_owned() }).collect()
+    wanted.iter().filter_map(lacks).chain(has).map(|what| Drift { what, mended_by: mended_by.to_owned() }).collect()
 }
 
 /// The policies that are for a node: the first acts, the others are shadowed by it.

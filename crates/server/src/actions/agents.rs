@@ -144,7 +144,7 @@ async fn enroll_new(app: &App, place: Place<'_>, presented: &Presented, certific
     tx.upsert_node(&node.record).await?;
     tx.upsert_node_states(&[node.state()]).await?;
     // The node's record says when it joined: no event repeats that for every node there is.
-    let detail = format!("as {}, agent {}", presented.name, presented.agent_version);
+    let detail = format!("as {}", presented.name);
     tx.append_audit(&AuditEntry { at: now, actor: "agent".to_owned(), action: "node.enroll".to_owned(), subject: id.to_string(), detail }).await?;
     if let Some(original) = &clone_of {
         let detail = format!("{id} ({}) came with the identity of {original}", presented.name);
@@ -263,13 +263,13 @@ pub async fn wait_for_orders(app: &App, asking: &LeavingAgent, boot: &str) -> Re
     if asking.retired {
         return Ok(Orders { orders: vec![Box::pin(last_order(app, agent)).await?] });
     }
-    // Nearly all of its time it waits: what is done before and after is on the heap meanwhile.
-    Box::pin(heard_from(app, agent, boot)).await?;
+    heard_from(app, agent, boot).await?;
     let waker = app.fleet().waker(agent.number);
     let patience = std::time::Duration::from_secs(u64::from(app.rhythm().poll_seconds));
     let deadline = tokio::time::Instant::now() + patience;
     loop {
         if app.fleet().is_awaited(agent.number)
+            // Nearly all of its time it waits: what is done then is on the heap.
             && let Some(order) = Box::pin(next_order(app, agent)).await?
         {
             return Ok(Orders { orders: vec![order] });
@@ -417,10 +417,15 @@ async fn heard_from(app: &App, agent: &Agent, boot: &str) -> Result<(), ActionEr
         judge_boot(node.boot.as_deref(), &node.former_boots, &node.clone_boots, boot)
     };
     match meaning {
-        BootMeaning::Same => return Ok(()),
-        BootMeaning::IsClone => return Err(ActionError::IdentityCloned),
-        BootMeaning::Rebooted | BootMeaning::HasClone => {}
+        BootMeaning::Same => Ok(()),
+        BootMeaning::IsClone => Err(ActionError::IdentityCloned),
+        // Seldom, and large: every other request is spared it.
+        BootMeaning::Rebooted | BootMeaning::HasClone => Box::pin(change_boot(app, agent, boot, meaning, now)).await,
     }
+}
+
+/// Notes that a node is in another boot, or that another machine uses its identity.
+async fn change_boot(app: &App, agent: &Agent, boot: &str, meaning: BootMeaning, now: Timestamp) -> Result<(), ActionError> {
     if boot.len() > TEXT_LENGTH_MAX {
         return Err(ActionError::invalid("boot", "the boot's digest is too long"));
     }

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use domain::decide::judge::LIST_AGE_DAYS_MAX;
-use domain::fleet::{AvailableRows, ContextId, ListId, Tally, VersionFacts, VersionNumber};
+use domain::fleet::{AvailableRows, ContextId, ListId, PackageRow, Tally, VersionFacts, VersionNumber};
 use domain::model::compliance::Verdict;
 use domain::model::content::Content;
 use domain::model::digest::Digest;
@@ -113,8 +113,14 @@ pub struct State {
     at_work: HashSet<u32>,
 }
 
-/// The numbers and texts of a report's contents.
-type Example = PerSection<Option<(u32, Arc<Content>)>>;
+/// A report of a whole list, for others that are like it.
+#[derive(Clone, Default)]
+struct Example {
+    /// The numbers and texts of its contents.
+    contents: PerSection<Option<(u32, Arc<Content>)>>,
+    /// The rows of its packages, and where the line of each ends in their text.
+    rows: Arc<[(PackageRow, u32)]>,
+}
 
 impl Fleet {
     /// Reads everything, and starts the task that writes reports.

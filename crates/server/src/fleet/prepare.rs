@@ -188,11 +188,12 @@ async fn apply_edit(fleet: &Fleet, database: &Database, prepared: &Prepared, sec
         if section == Section::Packages
             && let Some(present) = state.present_rows(prepared.node_number, of)
         {
-            return Ok(Some(state.edit_packages(prepared, of, &present, edit)));
+            return Ok(Some(state.edit_packages(prepared, of, present, edit)));
         }
         of
     };
-    let base = fleet.begin_read(database, &[of]).await?.find_content(of).await?;
+    // Seldom needed, and large: what most reports need not is not moved about with them.
+    let base = Box::pin(async { fleet.begin_read(database, &[of]).await?.find_content(of).await }).await?;
     Ok(Some(Edited { of, text: base.apply(edit), rows: None }))
 }
 
@@ -206,11 +207,14 @@ async fn read_again(fleet: &Fleet, database: &Database, prepared: &mut Prepared,
     if wanted.is_empty() {
         return Ok(());
     }
-    let mut tx = fleet.begin_read(database, &wanted.iter().map(|(_, number)| *number).collect::<Vec<_>>()).await?;
-    for (section, number) in wanted {
-        prepared.texts.insert(section, tx.find_content(number).await?);
-    }
-    Ok(())
+    Box::pin(async {
+        let mut tx = fleet.begin_read(database, &wanted.iter().map(|(_, number)| *number).collect::<Vec<_>>()).await?;
+        for (section, number) in wanted {
+            prepared.texts.insert(section, tx.find_content(number).await?);
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Refuses what would not read later, when a person asks for it.
@@ -273,21 +277,21 @@ impl State {
     }
 
     /// What an edit makes of the packages that the node has now.
-    fn edit_packages(&self, prepared: &Prepared, of: u32, present: &[PackageRow], edit: &str) -> Edited {
+    fn edit_packages(&self, prepared: &Prepared, of: u32, present: Vec<PackageRow>, edit: &str) -> Edited {
         if let Some(rows) = self.edit_rows(prepared, present, edit) {
             let text = self.text_of_rows_like(prepared.node_number, &rows);
             if text.text().len() <= CONTENT_BYTES_MAX {
                 return Edited { of, text: Ok(text), rows: Some(rows) };
             }
         }
-        Edited { of, text: self.text_of_rows(present).apply(edit), rows: None }
+        let present = self.present_rows(prepared.node_number, of).unwrap_or_default();
+        Edited { of, text: self.text_of_rows(&present).apply(edit), rows: None }
     }
 
     /// The rows that an edit makes, when all versions are known and the node's system is the same.
-    fn edit_rows(&self, prepared: &Prepared, present: &[PackageRow], edit: &str) -> Option<Vec<PackageRow>> {
+    fn edit_rows(&self, prepared: &Prepared, mut rows: Vec<PackageRow>, edit: &str) -> Option<Vec<PackageRow>> {
         let before = self.nodes.get(prepared.node_number as usize)?.report.as_ref()?;
         let system = self.number_of(&prepared.digests[Section::System]).filter(|system| *system == before.sections[Section::System])?;
-        let mut rows = present.to_vec();
         self.apply_to_rows(&mut rows, &self.systems.get(&system)?.platform.id, edit)?;
         (rows.len() <= PACKAGES_MAX).then_some(rows)
     }
@@ -350,26 +354,28 @@ impl State {
     /// versions lie wherever memory was.
     fn text_of_rows_like(&self, node_number: u32, rows: &[PackageRow]) -> Content {
         let image = self.nodes.get(node_number as usize).and_then(Node::list).map(|list| self.index.whole_of(list));
-        let example = image.and_then(|image| Some((image, self.examples.get(&image)?[Section::Packages].as_ref()?)));
-        let Some((image, (_, example))) = example else { return self.text_of_rows(rows) };
-        let image_rows = self.index.packages(image);
-        let lines: Vec<&str> = example.lines().collect();
-        if lines.len() != image_rows.len() {
-            return self.text_of_rows(rows);
-        }
-        let mut text = String::with_capacity(example.text().len() + 256);
-        let mut at = 0;
+        let example = image.and_then(|image| self.examples.get(&image));
+        let Some((example, (_, lines))) = example.and_then(|example| Some((&example.rows, example.contents[Section::Packages].as_ref()?))) else { return self.text_of_rows(rows) };
+        let begin_of = |at: usize| at.checked_sub(1).map_or(0, |before| example[before].1 as usize);
+        let between = |from: usize, to: usize| &lines.text()[begin_of(from)..begin_of(to)];
+        let mut text = String::with_capacity(lines.text().len() + 256);
+        // Lines from `begin` up to `at` are the node's too, and not written yet.
+        let (mut begin, mut at) = (0, 0);
         for row in rows {
             // Few lines of an image are gone on a node.
-            match image_rows[at..].iter().take(LOOK_AHEAD).position(|known| known == row) {
-                Some(ahead) => {
-                    text.push_str(lines[at + ahead]);
-                    at += ahead + 1;
-                }
-                None => self.write_row(row, &mut text),
+            let ahead = example[at..].iter().take(LOOK_AHEAD).position(|(known, _)| known == row);
+            if ahead != Some(0) {
+                text.push_str(between(begin, at));
+                begin = at + ahead.unwrap_or(0);
             }
-            text.push('\n');
+            if let Some(ahead) = ahead {
+                at += ahead + 1;
+            } else {
+                self.write_row(row, &mut text);
+                text.push('\n');
+            }
         }
+        text.push_str(between(begin, at));
         debug_assert_eq!(text, self.text_of_rows(rows).text(), "lines of an image are those of its rows");
         Content::of_canonical(text)
     }

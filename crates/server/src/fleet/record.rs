@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use domain::fleet::{Like, ListId, PackageRow, VersionFacts, VersionKey, VersionNumber};
 use domain::model::content::Content;
@@ -19,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::fleet::node::CurrentReport;
 use crate::fleet::prepare::{self, IncomingReport, Lacking, Prepared, ReportError};
-use crate::fleet::{Fleet, State, load};
+use crate::fleet::{Example, Fleet, State, load};
 
 /// What became of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub(super) enum Work {
 
 /// Most pieces of work in one commit.
 const BATCH_MAX: usize = 1024;
+/// How long more work is waited for: a commit costs the same for one report and for hundreds.
+const GATHER: Duration = Duration::from_millis(5);
 /// A report of each whole list is kept in memory for this many lists.
 const EXAMPLES_MAX: usize = 4096;
 
@@ -90,6 +93,14 @@ impl Fleet {
 pub(super) async fn write_reports(fleet: Weak<Fleet>, database: Database, mut waiting: mpsc::Receiver<Work>) {
     let mut batch = Vec::new();
     while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        if batch.len() < BATCH_MAX {
+            tokio::time::sleep(GATHER).await;
+            while batch.len() < BATCH_MAX
+                && let Ok(work) = waiting.try_recv()
+            {
+                batch.push(work);
+            }
+        }
         let Some(fleet) = fleet.upgrade() else { return };
         write_batch(&fleet, &database, batch.drain(..)).await;
     }
@@ -214,7 +225,7 @@ impl State {
         };
         let numbers = self.number_contents(&digests);
         let list = self.read_sections(&numbers, &texts, known_rows, node_number, ecosystem_facts, now).inspect_err(|_| self.forget_unstored())?;
-        let similar = self.examples.get(&self.index.whole_of(list)).cloned().unwrap_or_default();
+        let similar = self.examples.get(&self.index.whole_of(list)).map(|example| example.contents.clone()).unwrap_or_default();
         let empty = Content::default();
         for section in Section::ALL {
             if numbers[section] as usize == self.known.len() {
@@ -360,8 +371,14 @@ impl State {
         if !self.lacks_example(list) {
             return;
         }
-        let example = Section::ALL.map(|section| texts.get(&section).map(|text| (numbers[section], Arc::new(text.clone()))));
-        self.examples.insert(list, PerSection(example));
+        let contents = PerSection(Section::ALL.map(|section| texts.get(&section).map(|text| (numbers[section], Arc::new(text.clone())))));
+        let lines = contents[Section::Packages].iter().flat_map(|(_, text)| text.lines());
+        let ends = lines.scan(0, |end, line| {
+            *end += u32::try_from(line.len()).ok()? + 1;
+            Some(*end)
+        });
+        let rows: Arc<[_]> = self.index.packages(list).into_iter().zip(ends).collect();
+        self.examples.insert(list, Example { contents, rows });
     }
 
     /// Versions that are new, or that a repository has come to offer.

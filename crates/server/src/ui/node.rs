@@ -477,7 +477,7 @@ pub async fn agent(State(app): State<App>, session: BrowserSession, Path(id): Pa
     let now = app.now();
     let body = html! {
         @if !drift.is_empty() {
-            section.notice { h2 { "This node is not as its policy says" } ul { @for Drift { what, mend } in &drift { li { (what) ". " span.quiet { "Mended when: " (mend) "." } } } } }
+            section.notice { h2 { "This node is not as its policy says" } ul { @for Drift { what, mended_by } in &drift { li { (what) ". " span.quiet { "Mended by " (mended_by) "." } } } } }
         }
         div.columns {
             section.card {

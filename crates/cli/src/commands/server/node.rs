@@ -407,7 +407,7 @@ fn print(detail: &NodeDetail, needed: Vec<NodePatch>, printer: &Printer) {
     }
     for difference in &detail.drift {
         printer.line(format!("  differs    {}", difference.what));
-        printer.line(format!("             mended when: {}", difference.mend));
+        printer.line(format!("             mended by {}", difference.mended_by));
     }
     let rows: Vec<_> = needed.into_iter().filter(|patch| !matches!(patch.state.as_str(), "INSTALLED" | "INSTALLED_OTHER")).collect();
     if !rows.is_empty() {

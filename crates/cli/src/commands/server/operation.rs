@@ -119,9 +119,6 @@ struct StartArguments {
     /// Nodes that a query finds, such as 'product = Debian12 and package nginx'
     #[arg(long)]
     query: Option<String>,
-    /// Rings, soaks and gates: the YAML of a policy's `rollout`
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["concurrency", "errors"])]
-    rollout: Option<PathBuf>,
     /// Nodes begin only inside this window; may be given more than once
     #[arg(long, value_name = "NAME")]
     window: Vec<String>,
@@ -157,24 +154,18 @@ impl StartArguments {
         let tag =
             |tag: String| tag.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| Failure::new(format!("`{tag}` is no tag"), "write KEY=VALUE"));
         let tags = self.tag.into_iter().map(tag).collect::<Result<BTreeMap<_, _>, _>>()?;
-        let rollout = self.rollout.map(|file| -> anyhow::Result<Rollout> {
-            let hint = "give the YAML that a policy has under `rollout`";
-            let text = std::fs::read_to_string(&file).with_context(|| Failure::new(format!("failed to read `{}`", file.display()), hint))?;
-            parse_document(&text).map_err(|error| Failure::new(format!("`{}` is no rollout: {error}", file.display()), error.hint().unwrap_or(hint).to_owned()).into())
-        });
         let hint = "`fettle node list --query` shows what a query finds";
         let query = self.query.map(|text| Query::parse(&text).map_err(|error| Failure::new(error.to_string(), hint))).transpose()?;
         let targets = Selector { everyone: self.everyone, units: self.unit, accounts: self.account, regions: self.region, tags, query, ..Selector::default() };
-        Ok(self.rate.limit(CreateOperation {
+        self.rate.limit(CreateOperation {
             targets: Some(targets),
             install: Some(self.how.wish(&self.wish)?),
-            rollout: rollout.transpose()?,
             emergency: self.approval.emergency,
             needs_approval: self.approval.needs_approval,
             windows: self.window,
             within_minutes: self.within,
             ..CreateOperation::new(OperationKind::Install, Vec::new())
-        }))
+        })
     }
 }
 
@@ -194,9 +185,12 @@ pub struct RollbackArguments {
     remote: Remote,
 }
 
-/// How many nodes at once, and how many may fail.
+/// How it goes over the nodes.
 #[derive(clap::Args)]
 pub struct RateArguments {
+    /// Rings, soaks and gates: the YAML of a policy's `rollout`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["concurrency", "errors"])]
+    rollout: Option<PathBuf>,
     /// How many nodes are at work at once, as a number or a share such as 10%
     #[arg(long, value_name = "N")]
     concurrency: Option<String>,
@@ -207,8 +201,13 @@ pub struct RateArguments {
 
 impl RateArguments {
     /// The request with these limits.
-    pub fn limit(self, body: CreateOperation) -> CreateOperation {
-        CreateOperation { concurrency: self.concurrency, errors: self.errors, ..body }
+    pub fn limit(self, body: CreateOperation) -> anyhow::Result<CreateOperation> {
+        let rollout = self.rollout.map(|file| -> anyhow::Result<Rollout> {
+            let hint = "give the YAML that a policy has under `rollout`";
+            let text = std::fs::read_to_string(&file).with_context(|| Failure::new(format!("failed to read `{}`", file.display()), hint))?;
+            parse_document(&text).map_err(|error| Failure::new(format!("`{}` is no rollout: {error}", file.display()), error.hint().unwrap_or(hint).to_owned()).into())
+        });
+        Ok(CreateOperation { rollout: rollout.transpose()?, concurrency: self.concurrency, errors: self.errors, ..body })
     }
 }
 
@@ -266,14 +265,14 @@ pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
 /// Runs `fettle rollback`.
 pub fn roll_back(arguments: RollbackArguments, printer: &Printer) -> anyhow::Result<Exit> {
     let RollbackArguments { operation, nodes, yes, rate, remote } = arguments;
+    let body = rate.limit(CreateOperation { rollback_of: Some(operation.clone()), ..CreateOperation::new(OperationKind::Rollback, Vec::new()) })?;
     let question = format!("bring back what was there before {operation}, and hold its versions back from coming again? [y/N] ");
     if !yes && !printer.confirm(&question, "give --yes")? {
         printer.note("nothing was asked for");
         return Ok(Exit::Success);
     }
     let nodes = remote.ask(async |client| find_ids(&client, &nodes).await)?;
-    let body = rate.limit(CreateOperation { rollback_of: Some(operation), ..CreateOperation::new(OperationKind::Rollback, nodes) });
-    let operation = request(&body, &remote, printer)?;
+    let operation = request(&CreateOperation { nodes, ..body }, &remote, printer)?;
     printer.note("the versions that went are rejected on these nodes; `fettle exception list` shows it, `fettle exception revoke` lifts it");
     print_receipts(&operation, &remote, printer)
 }

@@ -190,6 +190,7 @@ fn class_words(patch: &Patch) -> String {
 
 /// Has each node plan, shows that, asks, and waits for the receipts of exactly that.
 fn patch_now(nodes: &[String], wish: &Wish, how: &How, rate: RateArguments, remote: &Remote, printer: &Printer) -> anyhow::Result<Exit> {
+    let body = rate.limit(CreateOperation::new(OperationKind::Install, Vec::new()))?;
     let wished = how.wish(wish)?;
     let nodes = remote.ask(async |client| find_ids(&client, nodes).await)?;
     let ask = CreateOperation { install: Some(wished), ..CreateOperation::new(OperationKind::Plan, nodes) };
@@ -223,7 +224,6 @@ fn patch_now(nodes: &[String], wish: &Wish, how: &How, rate: RateArguments, remo
         return Ok(Exit::Success);
     }
     let agreed = InstallWish { plan: Some(planned.id), ..InstallWish::default() };
-    let body = CreateOperation { install: Some(agreed), ..CreateOperation::new(OperationKind::Install, able) };
-    let install = operation::request(&rate.limit(body), remote, printer)?;
+    let install = operation::request(&CreateOperation { install: Some(agreed), nodes: able, ..body }, remote, printer)?;
     operation::print_receipts(&install, remote, printer)
 }

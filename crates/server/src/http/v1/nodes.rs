@@ -37,7 +37,7 @@ pub async fn show(State(app): State<App>, caller: Caller, Path(id): Path<String>
     let (today, report) = nodes::find(&app, &caller, &id).await?;
     let node = node(today);
     let (policies, drift) = nodes::policies_of(&app, &caller, &id)?;
-    let drift = drift.into_iter().map(|policy::Drift { what, mend }| Drift { what, mend }).collect();
+    let drift = drift.into_iter().map(|policy::Drift { what, mended_by }| Drift { what, mended_by }).collect();
     Ok(Json(match report {
         None => NodeDetail {
             node,
