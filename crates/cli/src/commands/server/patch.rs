@@ -55,7 +55,7 @@ enum PatchCommand {
         #[command(flatten)]
         how: How,
         #[command(flatten)]
-        rate: RateArguments,
+        rate: Box<RateArguments>,
         #[command(flatten)]
         remote: Remote,
     },
@@ -145,7 +145,7 @@ pub fn run(arguments: Arguments, printer: &Printer) -> anyhow::Result<Exit> {
             );
             printer.next_page(answer.next_cursor.as_deref());
         }
-        PatchCommand::Now { nodes, wish, how, rate, remote } => return patch_now(&nodes, &wish, &how, rate, &remote, printer),
+        PatchCommand::Now { nodes, wish, how, rate, remote } => return patch_now(&nodes, &wish, &how, *rate, &remote, printer),
         PatchCommand::Receipt { operation, node, remote } => {
             let receipt = remote.ask(async |client| client.receipt(&operation, &find_id(&client, &node).await?).await)?;
             match remote.format {
