@@ -211,13 +211,15 @@ pub fn adopt(root: &Root, sources: &[Source]) -> Result<bool, SourceError> {
     if before == texts && others.is_empty() {
         return Ok(false);
     }
-    let remove = |texts: &BTreeMap<PathBuf, String>| texts.keys().try_for_each(|path| fs::remove_file(path).map_err(failed(path)));
-    remove(&before)?;
-    Files::replace(FOR_GOOD, &others, &texts)?;
-    let Err(error) = read_lists(root, tool) else { return Ok(true) };
-    remove(&texts)?;
+    let removed = before.keys().try_for_each(|path| fs::remove_file(path).map_err(failed(path)));
+    let adopted = removed.and_then(|()| Files::replace(FOR_GOOD, &others, &texts)).and_then(|()| read_lists(root, tool));
+    let Err(error) = adopted else { return Ok(true) };
+    // However far it got: what was not written is not there, and what was not moved has not gone.
+    for path in texts.keys() {
+        let _ = fs::remove_file(path);
+    }
     for own in &others {
-        fs::rename(format!("{}{}", own.display(), FOR_GOOD.aside), own).map_err(failed(own))?;
+        let _ = fs::rename(format!("{}{}", own.display(), FOR_GOOD.aside), own);
     }
     Files::replace(FOR_GOOD, &[], &before)?;
     Err(error)
