@@ -500,7 +500,10 @@ impl Agent {
         };
         info!("order {}: {}", order.operation_id, order.task.word());
         let is_known = self.active.as_ref().is_some_and(|active| active.operation_id() == order.operation_id);
-        let has_ended = self.parts.state.last_run()?.filter(|ended| ended.operation_id == order.operation_id);
+        let has_ended = match &order.task {
+            Task::Install(_) => self.parts.state.last_run()?.filter(|ended| ended.operation_id == order.operation_id),
+            _ => None,
+        };
         if let Task::Install(work) = &order.task
             && self.active.is_none()
             && has_ended.is_none()

@@ -173,15 +173,8 @@ impl Drop for Placed {
 /// Puts repositories in place and reads their lists. Waits for another who has some in place; what a crash left is
 /// mended, also where there is nothing to place.
 pub fn place(root: &Root, sources: &[Source]) -> Result<Option<Placed>, SourceError> {
-    let Some(manager) = inventory::package_manager(root) else { return Ok(None) };
-    let platform = inventory::platform(root, &mut Vec::new());
-    let (tool, files) = match find_tool(root, &manager, &platform) {
-        Err(_) if sources.is_empty() => return Ok(None),
-        found => found?,
-    };
-    let Some(lock) = files.lock(root, !sources.is_empty())? else { return Ok(None) };
-    files.restore(root, FOR_A_RUN)?;
-    let texts = files.texts(root, FOR_A_RUN, sources, &platform.product);
+    let Some(Locked { tool, files, product, lock }) = lock(root, sources)? else { return Ok(None) };
+    let texts = files.texts(root, FOR_A_RUN, sources, &product);
     if texts.is_empty() {
         return Ok(None);
     }
@@ -194,15 +187,8 @@ pub fn place(root: &Root, sources: &[Source]) -> Result<Option<Placed>, SourceEr
 /// Makes a policy's repositories the node's only ones for good; those that it had come back when there are none. Whether
 /// anything changed. What the package manager cannot read is taken back.
 pub fn adopt(root: &Root, sources: &[Source]) -> Result<bool, SourceError> {
-    let Some(manager) = inventory::package_manager(root) else { return Ok(false) };
-    let platform = inventory::platform(root, &mut Vec::new());
-    let (tool, files) = match find_tool(root, &manager, &platform) {
-        Err(_) if sources.is_empty() => return Ok(false),
-        found => found?,
-    };
-    let Some(_lock) = files.lock(root, !sources.is_empty())? else { return Ok(false) };
-    files.restore(root, FOR_A_RUN)?;
-    let texts = files.texts(root, FOR_GOOD, sources, &platform.product);
+    let Some(Locked { tool, files, product, lock: _lock }) = lock(root, sources)? else { return Ok(false) };
+    let texts = files.texts(root, FOR_GOOD, sources, &product);
     if texts.is_empty() {
         return files.restore(root, FOR_GOOD);
     }
@@ -223,6 +209,28 @@ pub fn adopt(root: &Root, sources: &[Source]) -> Result<bool, SourceError> {
     }
     Files::replace(FOR_GOOD, &[], &before)?;
     Err(error)
+}
+
+/// Repositories that nobody else changes meanwhile.
+struct Locked {
+    tool: &'static str,
+    files: Files,
+    product: String,
+    lock: File,
+}
+
+/// Waits for another who has a baseline's repositories in place, and mends what a crash left. None where there is nothing that
+/// could be changed, and nothing is asked for.
+fn lock(root: &Root, sources: &[Source]) -> Result<Option<Locked>, SourceError> {
+    let Some(manager) = inventory::package_manager(root) else { return Ok(None) };
+    let platform = inventory::platform(root, &mut Vec::new());
+    let (tool, files) = match find_tool(root, &manager, &platform) {
+        Err(_) if sources.is_empty() => return Ok(None),
+        found => found?,
+    };
+    let Some(lock) = files.lock(root, !sources.is_empty())? else { return Ok(None) };
+    files.restore(root, FOR_A_RUN)?;
+    Ok(Some(Locked { tool, files, product: platform.product, lock }))
 }
 
 /// The tool that reads lists, and the files that tell it of repositories.

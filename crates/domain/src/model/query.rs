@@ -26,14 +26,14 @@ const TEXT_LENGTH_MAX: usize = 2000;
 const DEPTH_MAX: usize = 20;
 
 /// A query, with the text that it was read from.
-#[derive(Debug, Clone, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
 #[schemars(with = "String")]
 pub struct Query {
     text: String,
     condition: Condition,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Condition {
     Any(Vec<Condition>),
     All(Vec<Condition>),
@@ -337,14 +337,6 @@ impl Reader {
     }
 }
 
-impl PartialEq for Query {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-}
-
-impl Eq for Query {}
-
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -368,45 +360,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::selector::tests::Tagged;
 
-    struct Web;
-
-    impl Selectable for Web {
-        fn id(&self) -> &'static str {
-            "mi-1"
-        }
-        fn account(&self) -> &'static str {
-            "shop"
-        }
-        fn units(&self) -> &[&str] {
-            &["organization", "retail"]
-        }
-        fn region(&self) -> &'static str {
-            "eu"
-        }
-        fn tag(&self, key: &str) -> Option<&str> {
-            (key == "env").then_some("prod")
-        }
-        fn operating_system(&self) -> Option<OperatingSystem> {
-            Some(OperatingSystem::Debian)
-        }
-        fn fact(&self, fact: &Fact) -> Option<&str> {
-            match fact {
-                Fact::Name => Some("web-1"),
-                Fact::Product => Some("Debian12"),
-                Fact::Architecture => Some("amd64"),
-                Fact::Agent => Some("0.1.0"),
-                Fact::Tag(key) => (key == "cloud:zone").then_some("a b"),
-            }
-        }
-        fn has_package(&self, name: &str, is_wanted: &dyn Fn(&str) -> bool) -> bool {
-            name == "openssl" && ["3.0.9-1", "3.0.15-1~deb12u1"].into_iter().any(is_wanted)
-        }
-    }
+    const WEB: Tagged = Tagged("mi-1", &[("env", "prod")]);
 
     #[test]
     fn a_query_finds_what_it_says() {
-        let finds = |text: &str| Query::parse(text).unwrap_or_else(|error| panic!("{text}: {error}")).finds(&Web);
+        let finds = |text: &str| Query::parse(text).unwrap_or_else(|error| panic!("{text}: {error}")).finds(&WEB);
         for yes in [
             "name = web-*",
             "name=web-1 and id=mi-1 and account = shop and region = eu and architecture = amd64 and agent = 0.*",
@@ -461,7 +421,7 @@ mod tests {
         #[test]
         fn any_text_reads_or_is_refused(text in r#"(name|not|and|or|package|\(|\)|=|!=|<|"|'|tag\.|é| ){0,40}"#) {
             if let Ok(query) = Query::parse(&text) {
-                prop_assert_eq!(Query::parse(&query.to_string()).unwrap().finds(&Web), query.finds(&Web));
+                prop_assert_eq!(Query::parse(&query.to_string()).unwrap().finds(&WEB), query.finds(&WEB));
             }
         }
     }

@@ -138,7 +138,7 @@ impl Selector {
 pub(crate) mod tests {
     use super::*;
 
-    /// A node with tags.
+    /// A node with tags, by the name of `web-1`.
     pub struct Tagged<'a>(pub &'a str, pub &'a [(&'a str, &'a str)]);
 
     impl Selectable for Tagged<'_> {
@@ -159,6 +159,18 @@ pub(crate) mod tests {
         }
         fn operating_system(&self) -> Option<OperatingSystem> {
             Some(OperatingSystem::Debian)
+        }
+        fn fact(&self, fact: &Fact) -> Option<&str> {
+            match fact {
+                Fact::Name => Some("web-1"),
+                Fact::Product => Some("Debian12"),
+                Fact::Architecture => Some("amd64"),
+                Fact::Agent => Some("0.1.0"),
+                Fact::Tag(key) => (key == "cloud:zone").then_some("a b"),
+            }
+        }
+        fn has_package(&self, name: &str, is_wanted: &dyn Fn(&str) -> bool) -> bool {
+            name == "openssl" && ["3.0.9-1", "3.0.15-1~deb12u1"].into_iter().any(is_wanted)
         }
     }
 

@@ -418,6 +418,7 @@ impl State {
         self.available.retain(|(_, number), _| availables.contains(number));
         self.vouched.retain(|(available, dates), _| availables.contains(available) && repositories.contains(dates));
         self.repositories.retain(|number, _| availables.contains(number));
+        self.known_repositories.retain(|places| Arc::strong_count(places) > 1);
         let renumber = |list: &mut ListId| kept.get(list).map(|new| *list = *new).is_some();
         self.lists.retain(|_, list| renumber(list));
         self.list_of_packages.retain(|_, list| renumber(list));

@@ -68,10 +68,9 @@ pub(crate) fn answer_agent<'a>(
     request: Request<Incoming>,
     other: impl FnOnce(Arc<Connection>, Request<Incoming>) -> Answer<'a>,
 ) -> Answer<'a> {
-    let agent = || authenticate(app, &connection);
     match (request.method(), request.uri().path()) {
-        (&Method::POST, "/agent/v1/check-in") => answer(check_in(app, agent(), request.into_body())),
-        (&Method::POST, "/agent/v1/report") => answer(report(app, agent(), request.into_body())),
+        (&Method::POST, "/agent/v1/check-in") => answer(check_in(app, connection, request.into_body())),
+        (&Method::POST, "/agent/v1/report") => answer(report(app, connection, request.into_body())),
         _ => other(connection, request),
     }
 }
@@ -82,8 +81,8 @@ fn answer<'a>(answer: impl Future<Output = Result<impl IntoResponse, ApiError>> 
 
 /// Nothing changed: 204, or 404 when the server does not have that report. The body is JSON
 /// whatever its type says, which saves the header that would say so.
-async fn check_in(app: &App, agent: Result<Agent, ApiError>, body: Incoming) -> Result<StatusCode, ApiError> {
-    let agent = agent?;
+async fn check_in(app: &App, connection: Arc<Connection>, body: Incoming) -> Result<StatusCode, ApiError> {
+    let agent = authenticate(app, &connection)?;
     let body = read(body, CHECK_IN_BYTES_MAX).await?;
     let check_in: CheckIn = serde_json::from_slice(&body).map_err(|error| invalid_body(&error))?;
     let known = agents::check_in(app, &agent, &check_in).await?;
@@ -95,8 +94,8 @@ const TURN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A report that says something new. Only so many are read and checked at once, so that a herd of
 /// nodes takes bounded memory.
-async fn report(app: &App, agent: Result<Agent, ApiError>, body: Incoming) -> Result<Json<ReportAnswer>, ApiError> {
-    let agent = agent?;
+async fn report(app: &App, connection: Arc<Connection>, body: Incoming) -> Result<Json<ReportAnswer>, ApiError> {
+    let agent = authenticate(app, &connection)?;
     let turn = tokio::time::timeout(TURN_PATIENCE, app.report_room().acquire()).await;
     let _turn = turn.ok().and_then(Result::ok).ok_or_else(ApiError::busy)?;
     let frame = ReportFrame::unpack(&read(body, REPORT_BYTES_MAX).await?).map_err(|error| invalid_body(&error))?;

@@ -59,9 +59,7 @@ impl Signals {
     pub fn new(gates: PathBuf) -> Self {
         Self { due: Mutex::default(), sizes: Mutex::default(), asked: Mutex::default(), wake: tokio::sync::Notify::new(), looking: tokio::sync::Mutex::default(), gates }
     }
-}
 
-impl Signals {
     /// Keeps rollouts from moving on while it is held.
     pub(crate) async fn look(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.looking.lock().await

@@ -240,9 +240,7 @@ impl Wanted {
             Some(_) => Err(Failure::new(format!("`{place}`: assignments are in another file too"), "one document says all of them").into()),
         }
     }
-}
 
-impl Wanted {
     fn add_intent(&mut self, text: &str, file: &Path) -> anyhow::Result<()> {
         let place = file.display();
         let intent = Intent::parse(text).map_err(|error| {
